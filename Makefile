@@ -1,0 +1,31 @@
+# The two commands of the README: make demo, make test. What each needs, scripts/setup installs.
+VENV := .venv
+BIN  := $(VENV)/bin
+DEMO := demo
+
+.PHONY: demo test check format docs clean
+
+$(VENV)/.installed: setup.cfg pyproject.toml deploy/setup.sh
+	@sh deploy/setup.sh $(VENV)
+	@touch $@
+
+setup: $(VENV)/.installed
+
+demo: setup
+	@$(BIN)/python -m sim.demo $(DEMO)
+
+test: setup check
+	@$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info

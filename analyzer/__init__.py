@@ -1,0 +1,1 @@
+"""Pedestals, kernels, clusters, waveforms, quality: online and from file."""

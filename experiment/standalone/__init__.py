@@ -1,0 +1,1 @@
+"""Client of the standalone experiment (its server lives in sim)."""

@@ -1,0 +1,1 @@
+"""MIDAS frontends: rings, event builder, trigger frontend, slow control."""

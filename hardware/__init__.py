@@ -1,0 +1,1 @@
+"""Device contracts and drivers: cameras, digitizers, high voltage, sensors. No MIDAS here."""

@@ -1,0 +1,1 @@
+"""Simulated detector and devices, the standalone experiment, replay."""

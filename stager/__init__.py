@@ -1,0 +1,1 @@
+"""Run catalog, S3, credentials, replicas: every completed run, provably stored."""

@@ -1,0 +1,42 @@
+"""What all tests share: waiting for conditions, free ports, recorded runs."""
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parent / "data"
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 10.0, what: str = "") -> None:
+    """Wait until `condition()` is true; fail, saying what was waited for, if it never is."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {timeout_s} s in vain for {what or condition}")
+        time.sleep(0.005)
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on at 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def data() -> Path:
+    """Folder of the small recorded runs that the project carries."""
+    return DATA
+
+
+@pytest.fixture
+def recorded() -> Path:
+    """Folder of all recorded runs, where it stands beside the checkout."""
+    folder = SHARED / "recorded"
+    if not folder.is_dir():
+        pytest.skip("the full set of recorded runs does not stand beside this checkout")
+    return folder
