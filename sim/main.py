@@ -58,7 +58,8 @@ def _plan(**options: object) -> RunPlan:
     return RunPlan(rate_hz=rate_hz, **options)  # type: ignore[arg-type]
 
 
-def _report_to(progress: Progress) -> Report:
+def report_to(progress: Progress) -> Report:
+    """Return a report function that moves a progress bar."""
     task = progress.add_task("starting", total=None)
 
     def report(what: str, fraction: float | None) -> None:
@@ -68,7 +69,8 @@ def _report_to(progress: Progress) -> Report:
     return report
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
+    """Return a progress bar on stderr that vanishes when it is done."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     return Progress(*columns, console=errors, transient=True)
 
@@ -142,8 +144,8 @@ def run(
         compress=compress,
         stage=not no_stage,
     )
-    with _progress() as progress:
-        result = take_run(plan, output.resolve(), _report_to(progress))
+    with progress_bar() as progress:
+        result = take_run(plan, output.resolve(), report_to(progress))
     _finish([result], as_json)
 
 
@@ -170,8 +172,8 @@ def replay(
         raise typer.BadParameter(f"--rate is {rate!r}; allowed: original, max, Hz") from error
     results = []
     for file in files:
-        with _progress() as progress:
-            report = _report_to(progress)
+        with progress_bar() as progress:
+            report = report_to(progress)
             results.append(
                 replay_run(file.resolve(), rate, output.resolve(), report, compress, not no_stage)
             )
