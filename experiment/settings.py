@@ -1,14 +1,14 @@
 """Settings models <-> ODB: one pydantic model per equipment says all there is to say of a setting.
 
-A field's title is its ODB key, its description one sentence for people; `setting` adds the unit
+A field's alias is its ODB key, its description one sentence for people; `setting` adds the unit
 and when a change takes effect. From the model come the ODB tree, the validation at begin of run,
 the table in the docs and the labels of the page.
 """
 
-from collections.abc import Iterator
-from typing import Any, Literal, Self, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from experiment.client import Client
@@ -17,16 +17,50 @@ from experiment.errors import SettingsError
 Effect = Literal["live", "next run", "restart"]
 Model = TypeVar("Model", bound="Settings")
 
+_LIMITS = {
+    "minimum": "≥ {}",
+    "maximum": "≤ {}",
+    "exclusiveMinimum": "> {}",
+    "exclusiveMaximum": "< {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} elements",
+    "maxItems": "at most {} elements",
+}
+"""Bounds of a JSON schema, in words."""
+
 
 class Settings(BaseModel):
-    """Base of all settings models; immutable once read."""
+    """Base of all settings models; immutable once read.
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, strict=False)
+    `odb_path` is the place of the tree in the ODB; trees inside other trees need none.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False
+    )
+    odb_path: ClassVar[str] = ""
 
     @classmethod
     def defaults(cls) -> Self:
         """Return the model with every default."""
         return cls()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_single_values(cls, content: Any) -> Any:
+        """Accept a plain value for an array: MIDAS returns arrays of one element so."""
+        if not isinstance(content, Mapping):
+            return content
+        taken = dict(content)
+        for name, field in cls.model_fields.items():
+            for key in (odb_key(name, field), name):
+                value = taken.get(key)
+                if get_origin(field.annotation) is tuple and isinstance(
+                    value, bool | int | float | str
+                ):
+                    taken[key] = (value,)
+        return taken
 
 
 def setting(
@@ -55,7 +89,7 @@ def odb_key(name: str, field: FieldInfo) -> str:
 
 
 def to_odb(settings: Settings) -> dict[str, Any]:
-    """Return what goes to the ODB: key -> value, tuples as lists."""
+    """Return what goes to the ODB: key -> value, tuples as lists, trees as dicts."""
     content: dict[str, Any] = {}
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
@@ -82,13 +116,38 @@ def _declare(client: Client, path: str, value: Any) -> None:
 def load(client: Client, path: str, model: type[Model]) -> Model:
     """Read and validate settings.
 
-    :raises SettingsError: one line for each bad key: key, value seen, what is allowed.
+    :raises SettingsError: for each bad key: key, value seen, what is allowed.
     """
     content = client.odb_get(path) if client.odb_exists(path) else {}
     try:
         return model.model_validate(_tuples(content))
     except ValidationError as error:
         raise SettingsError("; ".join(_explain(path, error))) from error
+
+
+def unknown_keys(client: Client, path: str, model: type[Settings]) -> list[str]:
+    """Return the paths below `path` that no field of the model reads: most are spelled wrong."""
+    content = client.odb_get(path) if client.odb_exists(path) else {}
+    return list(_unknown(content, path, model)) if isinstance(content, dict) else []
+
+
+def _unknown(content: dict[str, Any], path: str, model: type[Settings]) -> Iterator[str]:
+    fields = {odb_key(name, field): field for name, field in model.model_fields.items()}
+    for key, value in content.items():
+        below = _tree_of(fields[key]) if key in fields else None
+        if key not in fields:
+            yield f"{path}/{key}"
+        elif below is not None and isinstance(value, dict):
+            yield from _unknown(value, f"{path}/{key}", below)
+
+
+def refusal(path: str, key: str, value: object, allowed: str) -> SettingsError:
+    """Return the error for a value that only its neighbours or a device make wrong.
+
+    >>> str(refusal("/Configurations", "Exposure", 0.3, "at most 0.1"))
+    '/Configurations/Exposure is 0.3; allowed: at most 0.1. Set it in the ODB'
+    """
+    return SettingsError(f"{path}/{key} is {value!r}; allowed: {allowed}. Set it in the ODB")
 
 
 def _tuples(value: Any) -> Any:
@@ -99,39 +158,73 @@ def _tuples(value: Any) -> Any:
 
 def _explain(path: str, error: ValidationError) -> Iterator[str]:
     for problem in error.errors():
-        *parts, last = problem["loc"]
-        key = "/".join([path, *(str(part) for part in parts)])
-        key += f"[{last}]" if isinstance(last, int) else f"/{last}"
-        allowed = problem["msg"].removeprefix("Input should be ")
-        yield f"{key} is {problem['input']!r}; allowed: {allowed}. Set it in the ODB"
+        where = path + "".join(
+            f"[{part}]" if isinstance(part, int) else f"/{part}" for part in problem["loc"]
+        )
+        allowed = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        yield f"{where} is {problem['input']!r}; allowed: {allowed}. Set it in the ODB"
 
 
-def describe(model: type[Settings], path: str) -> list[dict[str, Any]]:
-    """Return one row per setting, for docs and pages: path, type, default, unit, bounds, text."""
-    rows = []
+def _tree_of(field: FieldInfo) -> type[Settings] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Settings) else None
+
+
+def describe(model: type[Settings], path: str = "") -> list[dict[str, Any]]:
+    """Return one row per setting, for docs and pages.
+
+    :param path: where the tree stands; the model's own `Settings.odb_path` if empty.
+    :returns: dicts of path, type, default, unit, effect, allowed, description.
+    """
+    path = path or model.odb_path
+    rows: list[dict[str, Any]] = []
     schema = model.model_json_schema(by_alias=True)["properties"]
     for name, field in model.model_fields.items():
         key = odb_key(name, field)
-        entry = schema.get(key, {})
+        below = _tree_of(field)
+        if below is not None:
+            rows += describe(below, f"{path}/{key}")
+            continue
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        limits = {
-            "minimum": "≥ {}",
-            "maximum": "≤ {}",
-            "exclusiveMinimum": "> {}",
-            "exclusiveMaximum": "< {}",
-        }
-        bounds = ", ".join(form.format(entry[b]) for b, form in limits.items() if b in entry)
-        if "enum" in entry:
-            bounds = " or ".join(str(choice) for choice in entry["enum"])
+        default = field.get_default(call_default_factory=True)
         rows.append(
             {
                 "path": f"{path}/{key}",
-                "type": entry.get("type", ""),
-                "default": field.default,
+                "type": _type_name(schema[key]),
+                "default": list(default) if isinstance(default, tuple) else default,
                 "unit": extra.get("unit", ""),
                 "effect": extra.get("effect", ""),
-                "allowed": bounds,
+                "allowed": _bounds(schema[key]),
                 "description": field.description or "",
             }
         )
     return rows
+
+
+def _element(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an array's elements; of the value itself where it is no array."""
+    if entry.get("type") != "array":
+        return entry
+    items: dict[str, Any] = entry.get("items") or (entry.get("prefixItems") or [{}])[0]
+    return items
+
+
+def _type_name(entry: dict[str, Any]) -> str:
+    element = _element(entry)
+    choices = element.get("enum", [element.get("const")])
+    known = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    name = str(element.get("type") or known.get(type(choices[0]), ""))
+    return f"array of {name}" if entry.get("type") == "array" else name
+
+
+def _bounds(entry: dict[str, Any]) -> str:
+    element = _element(entry)
+    if "enum" in element:
+        return " or ".join(str(choice) for choice in element["enum"])
+    parts: Iterable[dict[str, Any]] = (entry,) if element is entry else (element, entry)
+    return ", ".join(
+        form.format(part[bound])
+        for part in parts
+        for bound, form in _LIMITS.items()
+        if bound in part
+    )
