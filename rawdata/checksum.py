@@ -1,6 +1,6 @@
-"""CRC32C, and the sidecar files that mlogger writes beside run files.
+r"""CRC32C, and the sidecar files that mlogger writes beside run files.
 
-A sidecar is one line ``%08lx %.0f %s\\n``: CRC32C, number of bytes, path. mlogger writes
+A sidecar is one line ``%08lx %.0f %s\n``: CRC32C, number of bytes, path. mlogger writes
 ``run00042.mid.crc32c`` for the uncompressed stream (``Data checksum``) and, where it compresses
 itself with lz4 or not at all, ``<file>.crc32c`` for the bytes of the file (``File checksum``); for
 an uncompressed file both are the same file. Source: ``progs/mlogger.cxx``, ``WriterCRC32C`` and

@@ -5,7 +5,7 @@ follow one another; NUL padding and skippable frames between them are passed ove
 """
 
 import bz2
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -60,7 +60,7 @@ _DECOMPRESSORS: Final[dict[str, Callable[[], Any]]] = {
     "bzip2": bz2.BZ2Decompressor,
     "zstd": _ZstdDecompressor,
 }
-_FAILURES: Final = (
+_FAILURES: Final[tuple[type[Exception], ...]] = (
     EOFError,
     MemoryError,
     OSError,
@@ -120,7 +120,7 @@ def _find_member(file: BinaryIO, pending: bytes) -> bytes:
         pending = pending[skip:]
 
 
-def _member_chunks(name: str, file: BinaryIO, pending: bytes) -> Iterator[bytes]:
+def _member_chunks(name: str, file: BinaryIO, pending: bytes) -> Generator[bytes, None, bytes]:
     """Yield what one member holds; return the bytes read behind it."""
     decompressor = _DECOMPRESSORS[name]()
     step = _ZSTD_READ_BYTES if name == "zstd" else READ_BYTES

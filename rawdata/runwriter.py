@@ -78,7 +78,7 @@ class RunWriter:
     :param queue_bytes: how many bytes may wait to be written; one event always may.
     :raises RunWriteError: if the file exists already or cannot be made.
 
-    What fails in the thread (a full disk) is raised by the next `write` and by `close`. All that was
+    What fails in the thread (a full disk) is raised by the next `write` and by `close`. What was
     written is in the hands of the operating system within `FLUSH_S`, so that also a killed process
     leaves whole events.
     """
@@ -158,7 +158,7 @@ class RunWriter:
         :param copy: False gives the memory away: it must not be changed any more.
         :param timeout_s: how long to wait for room in the queue; None is as long as it takes.
         :returns: False if there was no room in time; the event was not taken.
-        :raises RunWriteError: if the bytes are no event, the writer is closed, or the thread failed.
+        :raises RunWriteError: if these are not an event's bytes, or the writer is closed or failed.
         """
         view = memoryview(event).cast("B")
         try:
@@ -229,7 +229,7 @@ class RunWriter:
             fitting = [i for i, spare in enumerate(self._spare) if spare.size >= len(view)]
             buffer = self._spare.pop(fitting[0]) if fitting else np.empty(len(view), np.uint8)
         buffer[: len(view)] = view
-        return _Handed(memoryview(buffer)[: len(view)], buffer)
+        return _Handed(buffer[: len(view)].data, buffer)
 
     # in the thread -----------------------------------------------------------------------------
     def _run(self) -> None:

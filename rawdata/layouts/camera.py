@@ -1,0 +1,105 @@
+"""Camera frames: bank ``CAM<i>``, TID_WORD, row-major pixels in ADU and nothing else.
+
+The bank does not say its shape; readers infer it from its size as CYGNO's library does
+(``cygno/__init__.py: daq_cam2array``, v1.0.20), or are told.
+"""
+
+import math
+import re
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from rawdata.build import EventBuilder
+from rawdata.errors import LayoutError
+from rawdata.event import Event
+from rawdata.tid import Tid
+
+MAX_CAMERAS: Final = 6
+"""NCAM_MAX of CYGNO's frontend, generations B and C."""
+
+FUSION_SHAPE: Final = (2304, 2304)
+FLASH_SHAPE: Final = (2048, 2048)
+QUEST_SHAPE: Final = (2304, 4096)
+"""(rows, columns); the one camera that is not square."""
+
+_BYTES_A_PIXEL: Final = 2
+_FUSION_BYTES: Final = _BYTES_A_PIXEL * 2304 * 2304
+_LARGEST_SQUARE: Final = 1.1
+"""Up to this many times a Fusion frame the library takes a frame for square."""
+
+
+def bank_name(index: int = 0) -> str:
+    """Return the bank's name for camera `index`, 0 to 5.
+
+    >>> bank_name(1)
+    'CAM1'
+    """
+    if not 0 <= index < MAX_CAMERAS:
+        raise LayoutError(f"camera {index}: cameras are 0 to {MAX_CAMERAS - 1}")
+    return f"CAM{index}"
+
+
+def camera_indices(event: Event) -> list[int]:
+    """Return which cameras have a frame in this event."""
+    return [int(name[3]) for name in event if re.fullmatch(r"CAM\d", name)]
+
+
+def infer_shape(size_bytes: int) -> tuple[int, int]:
+    """Return (rows, columns) of a frame of this size, as CYGNO's library sees it.
+
+    :raises LayoutError: if the size is neither square nor that of a Quest frame.
+
+    >>> infer_shape(10_616_832), infer_shape(18_874_368)
+    ((2304, 2304), (2304, 4096))
+    """
+    if size_bytes / _FUSION_BYTES < _LARGEST_SQUARE:
+        side = math.isqrt(size_bytes // _BYTES_A_PIXEL)
+        shape = (side, side)
+    else:
+        shape = QUEST_SHAPE
+    if not size_bytes or shape[0] * shape[1] * _BYTES_A_PIXEL != size_bytes:
+        raise LayoutError(
+            f"a frame of {size_bytes} bytes is neither square nor {QUEST_SHAPE[0]}x"
+            f"{QUEST_SHAPE[1]} pixels: say its shape"
+        )
+    return shape
+
+
+def reserve_frame(
+    builder: EventBuilder, shape: tuple[int, int], index: int = 0
+) -> npt.NDArray[np.uint16]:
+    """Append the bank of a frame and return its (rows, columns) uint16 pixels, to be filled."""
+    rows, columns = shape
+    return builder.reserve(bank_name(index), Tid.WORD, rows * columns).reshape(shape)
+
+
+def encode_frame(builder: EventBuilder, frame: npt.NDArray[np.uint16], index: int = 0) -> None:
+    """Append a frame, with one copy.
+
+    :param frame: (rows, columns) uint16 [ADU]
+    """
+    if frame.ndim != 2:
+        raise LayoutError(f"a frame has two dimensions, not {frame.ndim}")
+    builder.add(bank_name(index), Tid.WORD, frame)
+
+
+def decode_frame(
+    event: Event, index: int = 0, shape: tuple[int, int] | None = None
+) -> npt.NDArray[np.uint16]:
+    """Return a view on the pixels of camera `index`.
+
+    :param shape: (rows, columns) where known, for frames that are neither square nor Quest's.
+    :returns: (rows, columns) uint16 [ADU]; read-only where the event is.
+    :raises BankMissingError: if the event has no such frame.
+    :raises LayoutError: if the bank is not of type WORD or its size does not fit the shape.
+    """
+    name = bank_name(index)
+    pixels = event[name]
+    if event.banks[name].tid is not Tid.WORD:
+        raise LayoutError(f"bank {name} is TID_{event.banks[name].tid.name}, wanted TID_WORD")
+    rows, columns = shape or infer_shape(pixels.nbytes)
+    if rows * columns != pixels.size:
+        raise LayoutError(f"bank {name} holds {pixels.size} pixels, not {rows}x{columns}")
+    return pixels.reshape(rows, columns)
