@@ -245,7 +245,7 @@ class EventBuffer:
 
     # figures and end ---------------------------------------------------------------------------
     def level(self) -> float:
-        """Return which part of the buffer waits for the slowest GET_ALL reader, 0 to 1."""
+        """Return which part of the buffer the slowest GET_ALL reader has not looked at, 0 to 1."""
         ring = self._mine()
         return ring.held_bytes() / ring.size_bytes
 
