@@ -7,7 +7,7 @@ follow one another; NUL padding and skippable frames between them are passed ove
 import bz2
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import lz4.frame
 import zstandard
@@ -18,7 +18,11 @@ from rawdata.errors import RawDataError
 READ_BYTES: Final = 1 << 20
 CHUNK_BYTES: Final = 1 << 22
 """Largest piece that is uncompressed at once; lz4 blocks of mlogger are of this size."""
-_ZSTD_READ_BYTES: Final = 1 << 15  # zstd expands all it is given at once
+_STEP_BYTES: Final = {
+    "zstd": 1 << 15,  # it expands all that it is given at once
+    "bzip2": 1 << 12,  # a call that fails loses what it uncompressed: no more than a block
+}
+"""How much a decompressor is given in one call, where that is not READ_BYTES."""
 
 _SKIPPABLE_MAGICS: Final = tuple(bytes([low, 0x2A, 0x4D, 0x18]) for low in range(0x50, 0x60))
 _SKIPPABLE_HEADER_BYTES: Final = 8
@@ -66,8 +70,8 @@ _FAILURES: Final[tuple[type[Exception], ...]] = (
     OSError,
     RuntimeError,
     ValueError,
-    igzip_lib.error,
     zstandard.ZstdError,
+    cast("type[Exception]", igzip_lib.error),
 )
 
 
@@ -83,11 +87,15 @@ def detect_compression(start: bytes) -> str:
     return "zstd" if start.startswith(_SKIPPABLE_MAGICS) else "none"
 
 
-def uncompressed_chunks(path: Path) -> Iterator[bytes]:
+def uncompressed_chunks(
+    path: Path, on_read: Callable[[int], object] = lambda position: None
+) -> Iterator[bytes]:
     """Yield the bytes within all members of a file, in pieces of any size.
 
+    :param on_read: called with the number of bytes of the file that were read so far.
     :raises CompressionError: after all bytes before the damage; also at a cut end, and where
         bytes follow that begin no member.
+    :raises OSError: if the file cannot be read.
     """
     with path.open("rb", buffering=0) as file:
         pending = file.read(READ_BYTES)
@@ -97,10 +105,7 @@ def uncompressed_chunks(path: Path) -> Iterator[bytes]:
                 raise CompressionError(
                     f"behind the compressed data stands something else ({pending[:8].hex(' ')})"
                 )
-            try:
-                pending = yield from _member_chunks(name, file, pending)
-            except _FAILURES as error:
-                raise CompressionError(f"the {name} data are damaged: {error}") from error
+            pending = yield from _member_chunks(name, file, pending, on_read)
 
 
 def _find_member(file: BinaryIO, pending: bytes) -> bytes:
@@ -120,20 +125,71 @@ def _find_member(file: BinaryIO, pending: bytes) -> bytes:
         pending = pending[skip:]
 
 
-def _member_chunks(name: str, file: BinaryIO, pending: bytes) -> Generator[bytes, None, bytes]:
+def _member_chunks(
+    name: str, file: BinaryIO, pending: bytes, on_read: Callable[[int], object]
+) -> Generator[bytes, None, bytes]:
     """Yield what one member holds; return the bytes read behind it."""
+    begin = file.tell() - len(pending)
     decompressor = _DECOMPRESSORS[name]()
-    step = _ZSTD_READ_BYTES if name == "zstd" else READ_BYTES
+    step = _STEP_BYTES.get(name, READ_BYTES)
+    given = b""
+    fed = produced = 0
     while not decompressor.eof:
+        more = b""
         if decompressor.needs_input:
             if not pending:
                 pending = file.read(READ_BYTES)
+                on_read(file.tell())
                 if not pending:
                     raise CompressionError(f"the {name} data end too early")
             given, pending = pending[:step], pending[step:]
-        else:
-            given = b""
-        chunk = decompressor.decompress(given, CHUNK_BYTES)
+            fed += len(given)
+            more = given
+        try:
+            chunk = decompressor.decompress(more, CHUNK_BYTES)
+        except _FAILURES as error:
+            if name != "bzip2":
+                file.seek(begin)
+                yield from _chunks_before_damage(name, file.read(fed), len(given), produced)
+            raise CompressionError(_damage_text(name, error)) from error
         if chunk:
+            produced += len(chunk)
             yield chunk
     return (decompressor.unused_data or b"") + pending
+
+
+def _damage_text(name: str, error: Exception) -> str:
+    text = f"the {name} data are damaged: {error}"
+    if "checksum" in text.lower():
+        text += "; it stands at their end, so any event in them may be wrong"
+    return text
+
+
+def _chunks_before_damage(
+    name: str, member: bytes, last_bytes: int, produced: int
+) -> Iterator[bytes]:
+    """Yield what stands before a damage and was lost with the call that failed.
+
+    A second pass feeds the last bytes one by one, so that only the damaged one fails. Not for
+    bz2: its blocks are verified only after their last byte came out.
+
+    :param member: the member, up to the end of the piece that failed.
+    :param last_bytes: size of that piece.
+    :param produced: how many uncompressed bytes were yielded before.
+    """
+    decompressor = _DECOMPRESSORS[name]()
+    step = _STEP_BYTES.get(name, READ_BYTES)
+    whole = len(member) - last_bytes
+    pieces = [member[i : min(i + step, whole)] for i in range(0, whole, step)]
+    pieces += [member[i : i + 1] for i in range(whole, len(member))]
+    rescued = []
+    seen = 0
+    try:
+        for piece in pieces:
+            chunk = decompressor.decompress(piece)
+            seen += len(chunk)
+            if seen > produced:
+                rescued.append(chunk[max(0, len(chunk) - (seen - produced)) :])
+    except _FAILURES:
+        pass
+    yield b"".join(rescued)

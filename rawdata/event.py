@@ -6,6 +6,7 @@ banks. Bank data are padded to 8 bytes. Source: MIDAS ``include/midas.h`` and ``
 (``bk_init``, ``bk_create``, ``bk_close``), develop, December 2022.
 """
 
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _ODB_DUMPS: Final = (BEGIN_OF_RUN, END_OF_RUN)
 _BYTE_SWAPPED_INTERNAL: Final = (0x0080, 0x0180, 0x0280)
 _BYTE_SWAPPED_MAGIC: Final = 0x4D49
 _BYTE_SWAPPED_FLAGS: Final = (0x01000000, 0x11000000, 0x31000000)
+_DUMP_END: Final = re.compile(rb"\}[\s\0]*\Z")
 _FRAGMENT_IDS: Final = (0xC000, 0xD000)  # EVENTID_FRAG1, EVENTID_FRAG: parts of a larger event
 
 
@@ -127,6 +129,8 @@ class Event(Mapping[str, npt.NDArray[Any]]):
         self.banks = {}
         if has_banks(self.event_id):
             self._find_banks()
+        elif self.event_id in _ODB_DUMPS:
+            self._check_dump()
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         bank = self.banks.get(name)
@@ -148,6 +152,11 @@ class Event(Mapping[str, npt.NDArray[Any]]):
 
     def __bool__(self) -> bool:
         return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Event) and self.raw == other.raw
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return (
@@ -176,6 +185,13 @@ class Event(Mapping[str, npt.NDArray[Any]]):
         if not self.is_internal:
             raise EventError(f"event id {self.event_id} holds banks, not text")
         return bytes(self.payload).rstrip(b"\0").decode("utf-8", errors="replace")
+
+    def _check_dump(self) -> None:
+        where = f"ODB dump of run {self.serial_number}"
+        if self.trigger_mask != MIDAS_MAGIC:
+            raise EventError(f"{where}: trigger mask {self.trigger_mask:#x} is not 'MI'")
+        if bytes(self.payload[:1]) == b"{" and _DUMP_END.search(self.payload[-16:]) is None:
+            raise EventError(f"{where}: the text of {self.data_size} bytes does not end with }}")
 
     def _find_banks(self) -> None:
         raw, where = self.raw, f"event {self.serial_number} (id {self.event_id})"

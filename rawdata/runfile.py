@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Any, Final, overload
 
 import numpy as np
+import numpy.typing as npt
 
-from rawdata import odbdump
 from rawdata.compression import CompressionError, detect_compression, uncompressed_chunks
-from rawdata.errors import EventError, RawDataError
+from rawdata.errors import EventError, OdbDumpError, RawDataError
 from rawdata.event import (
     BEGIN_OF_RUN,
     END_OF_RUN,
@@ -24,7 +24,9 @@ from rawdata.event import (
     MESSAGE,
     Event,
     event_size,
+    parse_event,
 )
+from rawdata.odbdump import parse_dump
 
 _GROW_BYTES: Final = 1 << 26
 """Memory taken at once for an event of a compressed file, whose claimed size may be damage."""
@@ -59,7 +61,7 @@ class RunFileError(RawDataError):
         return (
             f"{self.path}: damaged at byte {self.byte} of the uncompressed data, "
             f"event {self.event_index}: {self.reason}; "
-            f"the {self.event_index} events before are whole"
+            f"{self.event_index} whole events were read before"
         )
 
 
@@ -75,25 +77,27 @@ class RunFile:
 
     Damage ends the iteration with a RunFileError, after all whole events before it. A file that
     ends between two events is not damaged, but `complete` is False if it lacks the end-of-run dump.
+    An uncompressed file must not be shortened by others while it is read, since it is mapped.
 
     An uncompressed file also has ``len(run)`` (number of whole events) and ``run[i]``.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._map: mmap.mmap | None = None
-        self._view = memoryview(b"")
+        self.bytes_read = 0
+        """How far the latest iteration came in the file's own bytes, for progress displays."""
+        self._view: memoryview | None = memoryview(b"")
         self._offsets: list[int] | None = None
-        self._damage: RunFileError | None = None
+        self._hop_damage: RunFileError | None = None
+        self._first: Event | None = None
         self._summary: _Summary | None = None
-        self._begin: _Unread | dict[str, Any] | None = _UNREAD
         try:
             with self.path.open("rb") as file:
                 self.file_bytes = os.fstat(file.fileno()).st_size
                 self.compression = detect_compression(file.read(16))
                 if self.compression == "none" and self.file_bytes:
-                    self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                    self._view = memoryview(self._map)
+                    # unmapped when the last view on it, such as an event, is gone
+                    self._view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except OSError as error:
             raise RunFileError(self.path, f"cannot be opened: {error.strerror}") from error
 
@@ -110,22 +114,14 @@ class RunFile:
 
     def close(self) -> None:
         """Let go of the file; events that were taken from it stay valid."""
-        self._view = memoryview(b"")
-        self._offsets = []
-        self._map = None  # unmapped when the last view on it is gone
+        self._view = self._first = self._summary = self._offsets = None
 
     def __repr__(self) -> str:
         return f"RunFile({str(self.path)!r}, compression={self.compression})"
 
     def __iter__(self) -> Iterator[Event]:
-        if self.compression == "none":
-            events = _mapped_events(self.path, self._view)
-        else:
-            events = _streamed_events(self.path)
         summary = _Summary()
-        for event in events:
-            summary.see(event)
-            yield event
+        yield from self._events(summary)
         self._summary = summary
 
     # random access -----------------------------------------------------------------------------
@@ -139,7 +135,7 @@ class RunFile:
     def __getitem__(self, index: int | slice) -> Event | Sequence[Event]:
         """Return an event by its index in the file; ODB dumps count.
 
-        :raises RunFileError: if this or an earlier event is damaged.
+        :raises RunFileError: if this event is damaged, or the file is before it.
         :raises IndexError: if the file, being whole, has no such event.
         """
         offsets = self._index()
@@ -148,15 +144,13 @@ class RunFile:
         if index < 0:
             index += len(offsets)
         if not 0 <= index < len(offsets):
-            if self._damage is not None and index >= 0:
-                raise self._damage
+            if self._hop_damage is not None and index >= 0:
+                raise self._hop_damage
             raise IndexError(f"{self.path}: has events 0 to {len(offsets) - 1}, not {index}")
-        offset = offsets[index]
-        size = event_size(self._view, offset)
         try:
-            return Event(self._view[offset : offset + size])
+            return parse_event(self._open_view(), offsets[index])
         except EventError as error:
-            raise RunFileError(self.path, str(error), offset, index) from error
+            raise RunFileError(self.path, str(error), offsets[index], index) from error
 
     def _index(self) -> list[int]:
         if self.compression != "none":
@@ -166,68 +160,113 @@ class RunFile:
                 "other; uncompress it for random access",
             )
         if self._offsets is None:
-            self._offsets, self._damage = _hop(self.path, self._view)
+            self._offsets, self._hop_damage = _hop(self.path, self._open_view())
         return self._offsets
 
     # what the dumps say ------------------------------------------------------------------------
     @property
     def odb_begin(self) -> dict[str, Any] | None:
         """The ODB at begin of run; None if the file does not begin with a dump."""
-        if isinstance(self._begin, _Unread):
-            first = next(iter(self), None)
-            dump = first is not None and first.event_id == BEGIN_OF_RUN
-            self._begin = self._parse(first) if dump and first is not None else None
-        return self._begin
+        return self._parse(self._begin_event())
 
     @property
     def odb_end(self) -> dict[str, Any] | None:
-        """The ODB at end of run; None if there is no such dump. Compressed files are read through.
+        """The ODB at end of run; None if there is no such dump. The file is read through once.
 
         :raises RunFileError: if the file is damaged before.
         """
-        return self._parse(self._seen().end) if self._seen().end is not None else None
+        summary = self._seen()
+        if summary.damage is not None:
+            raise summary.damage
+        return self._parse(summary.end)
 
     @property
     def run_number(self) -> int | None:
-        """The run number, from the dump at begin of run."""
-        first = next(iter(self), None)
-        is_dump = first is not None and first.event_id == BEGIN_OF_RUN
-        return first.serial_number if is_dump and first is not None else None
+        """The run number, from the dump at begin of run; None if there is none."""
+        begin = self._begin_event()
+        return None if begin is None else begin.serial_number
 
     @property
     def complete(self) -> bool:
         """Tell whether the file is whole and its run was ended: the last event is an EOR dump.
 
-        A file of several runs is complete if each of them was ended. A compressed file is read
-        through, unless it was iterated to its end before.
+        A file of several runs is complete if each of them was ended. The file is read through,
+        unless it was iterated to its end before.
         """
-        try:
-            return self._seen().ended
-        except RunFileError:
-            return False
+        return self._seen().complete
+
+    def _begin_event(self) -> Event | None:
+        if self._first is None:
+            self._first = next(iter(self), None)
+        is_dump = self._first is not None and self._first.event_id == BEGIN_OF_RUN
+        return self._first if is_dump else None
 
     def _seen(self) -> "_Summary":
+        self._open_view()
         if self._summary is None:
-            for _ in self:
-                pass
-        if self._summary is None:  # pragma: no cover - the iteration sets it or raises
-            raise RunFileError(self.path, "was not read to its end")
+            summary = _Summary()
+            try:
+                for _ in self._events(summary):
+                    pass
+            except RunFileError as damage:
+                summary.damage = damage
+            self._summary = summary
         return self._summary
 
-    def _parse(self, event: Event | None) -> dict[str, Any] | None:
-        if event is None:
+    def _parse(self, dump: Event | None) -> dict[str, Any] | None:
+        if dump is None:
             return None
         try:
-            return odbdump.parse_dump(event.text)
-        except RawDataError as error:
+            return parse_dump(dump.text)
+        except OdbDumpError as error:
             raise RunFileError(self.path, str(error)) from error
 
+    # the events --------------------------------------------------------------------------------
+    def _events(self, summary: "_Summary") -> Iterator[Event]:
+        view = self._open_view()
+        for event in self._mapped(view) if self.compression == "none" else self._streamed():
+            summary.see(event)
+            yield event
 
-class _Unread:
-    """Marks a dump that was not looked for yet."""
+    def _open_view(self) -> memoryview:
+        if self._view is None:
+            raise RunFileError(self.path, "was closed")
+        return self._view
 
+    def _mapped(self, view: memoryview) -> Iterator[Event]:
+        offset = index = 0
+        while offset < len(view):
+            try:
+                event = parse_event(view, offset)
+            except EventError as error:
+                raise RunFileError(self.path, str(error), offset, index) from error
+            offset += len(event.raw)
+            index += 1
+            self.bytes_read = offset
+            yield event
 
-_UNREAD: Final = _Unread()
+    def _streamed(self) -> Iterator[Event]:
+        offset = index = 0
+        pieces = _Pieces(uncompressed_chunks(self.path, self._note_bytes_read))
+        while True:
+            try:
+                header = pieces.take(EVENT_HEADER.size)
+                if not header.size:
+                    return
+                size = event_size(header.data)
+                buffer = pieces.take(size - EVENT_HEADER.size, header)
+                event = parse_event(buffer)
+            except OSError as error:
+                reason = f"cannot be read: {error.strerror}"
+                raise RunFileError(self.path, reason, offset, index) from error
+            except (EventError, CompressionError) as error:
+                raise RunFileError(self.path, str(error), offset, index) from error
+            offset += size
+            index += 1
+            yield event
+
+    def _note_bytes_read(self, position: int) -> None:
+        self.bytes_read = position
 
 
 class _Summary:
@@ -235,6 +274,7 @@ class _Summary:
 
     def __init__(self) -> None:
         self.end: Event | None = None
+        self.damage: RunFileError | None = None
         self._runs_begun = 0
         self._runs_ended = 0
         self._last_id: int | None = None
@@ -250,8 +290,9 @@ class _Summary:
         self._last_id = event.event_id
 
     @property
-    def ended(self) -> bool:
-        return self._last_id == END_OF_RUN and self._runs_ended >= self._runs_begun
+    def complete(self) -> bool:
+        ended = self._last_id == END_OF_RUN and self._runs_ended >= self._runs_begun
+        return ended and self.damage is None
 
 
 def _hop(path: Path, view: memoryview) -> tuple[list[int], RunFileError | None]:
@@ -271,44 +312,6 @@ def _hop(path: Path, view: memoryview) -> tuple[list[int], RunFileError | None]:
     return offsets, None
 
 
-def _mapped_events(path: Path, view: memoryview) -> Iterator[Event]:
-    offset = index = 0
-    while offset < len(view):
-        try:
-            size = event_size(view, offset)
-            if size > len(view) - offset:
-                raise EventError(f"the event claims {size} bytes, {len(view) - offset} are left")
-            event = Event(view[offset : offset + size])
-        except EventError as error:
-            raise RunFileError(path, str(error), offset, index) from error
-        yield event
-        offset += size
-        index += 1
-
-
-def _streamed_events(path: Path) -> Iterator[Event]:
-    offset = index = 0
-    pieces = _Pieces(uncompressed_chunks(path))
-    while True:
-        try:
-            header = pieces.take(EVENT_HEADER.size)
-            if not header.nbytes:
-                return
-            size = event_size(memoryview(header))
-            buffer = pieces.take(size - EVENT_HEADER.size, header)
-            if buffer.nbytes < size:
-                raise EventError(f"the event claims {size} bytes, {buffer.nbytes} are left")
-            event = Event(memoryview(buffer))
-        except OSError as error:
-            reason = f"cannot be read: {error.strerror}"
-            raise RunFileError(path, reason, offset, index) from error
-        except (EventError, CompressionError) as error:
-            raise RunFileError(path, str(error), offset, index) from error
-        yield event
-        offset += size
-        index += 1
-
-
 class _Pieces:
     """Takes arrays of wanted sizes from a stream of chunks of any size."""
 
@@ -316,7 +319,7 @@ class _Pieces:
         self._chunks = chunks
         self._chunk = memoryview(b"")
 
-    def take(self, count: int, head: Any = None) -> Any:
+    def take(self, count: int, head: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
         """Return a new uint8 array: `head`, then the next `count` bytes, fewer at the end."""
         filled = 0 if head is None else len(head)
         wanted = filled + count

@@ -229,7 +229,7 @@ def encode(
 def reserve_waveforms(
     builder: EventBuilder, header: DigitizerHeader
 ) -> list[npt.NDArray[np.uint16]]:
-    """Append DIG0 and return its (triggers, channels, samples) array of each board, to be filled."""
+    """Append DIG0; return each board's (triggers, channels, samples) uint16, to be filled."""
     return decode_waveforms(builder.reserve(SAMPLES_BANK, Tid.WORD, header.waveform_words), header)
 
 
