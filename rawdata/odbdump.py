@@ -8,6 +8,7 @@ Source: MIDAS ``src/odb.cxx``, ``json_write_data`` and ``db_save_json_key_obj`` 
 
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,6 +17,9 @@ from rawdata.errors import OdbDumpError
 from rawdata.tid import Tid
 
 KEY_SUFFIX: Final = "/key"
+MASK: Final = "********"
+_SECRET: Final = re.compile(r"passw|secret|token|credential|webhook|api.?key", re.IGNORECASE)
+_ELEMENT: Final = re.compile(r"(.*)\[(\d+)\]")
 _ACCESS_MODE: Final = 7  # MODE_READ | MODE_WRITE | MODE_DELETE
 _FLOATS: Final = (Tid.FLOAT, Tid.DOUBLE)
 _HEX_DIGITS: Final = {Tid.WORD: 4, Tid.DWORD: 8, Tid.UINT64: 16}
@@ -76,9 +80,9 @@ def get(odb: Mapping[str, Any], path: str, default: Any = None) -> Any:
     42
     """
     index: int | None = None
-    if path.endswith("]") and "[" in path:
-        path, _, number = path[:-1].rpartition("[")
-        index = int(number)
+    element = _ELEMENT.fullmatch(path)
+    if element is not None:
+        path, index = element[1], int(element[2])
     value: Any = odb
     for name in filter(None, path.split("/")):
         if not isinstance(value, Mapping):
@@ -93,6 +97,25 @@ def get(odb: Mapping[str, Any], path: str, default: Any = None) -> Any:
     if not isinstance(value, list):
         return value if index == 0 else default
     return value[index] if 0 <= index < len(value) else default
+
+
+def mask_secrets(odb: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy in which passwords, tokens and the like are replaced by asterisks.
+
+    >>> mask_secrets({"SQL": {"Username": "daq", "Password": "guess"}})
+    {'SQL': {'Username': 'daq', 'Password': '********'}}
+    """
+    return {name: _masked(name, value) for name, value in odb.items()}
+
+
+def _masked(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return mask_secrets(value)
+    if name.endswith(KEY_SUFFIX) or not _SECRET.search(name):
+        return value
+    if isinstance(value, list):
+        return [_masked(name, item) for item in value]
+    return MASK if isinstance(value, str) and value else value
 
 
 def _parse_directory(directory: Mapping[str, Any], keep_keys: bool) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""Events and banks. Sources: CYGNUS-RD/daq ``online/{cygnus_fe.cxx,scfe.cxx,gem_hv.cxx}``."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from rawdata.event import BEGIN_OF_RUN, END_OF_RUN, MESSAGE
+from rawdata.tid import Tid
+
+
+@dataclass(frozen=True)
+class EventKind:
+    """Events of one id."""
+
+    event_id: int
+    equipment: str
+    """Name of the ODB's ``/Equipment`` entry; empty for MIDAS's own events."""
+    when: str
+    banks: tuple[str, ...]
+    """Names of its banks, in their order; ``<i>`` is a camera's number."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class BankKind:
+    """Banks of one name."""
+
+    name: str
+    tid: Tid
+    content: str
+    """Shape and meaning of the elements."""
+    unit: str = ""
+    generations: str = "all"
+    """Of CYGNO's event layouts A, B, C."""
+
+
+EVENTS: Final = (
+    EventKind(
+        1,
+        "Trigger",
+        "every kept frame",
+        ("TIME", "CAM<i>", "FID<i>", "TSP<i>", "DIG0", "DGH0"),
+        "BANK32. TIME in the first event of generations B and C only; DIG0 and DGH0 not in "
+        "free-running mode. The header's time is unix seconds (A) or milliseconds since TIME "
+        "(B, C). Serial numbers start at 0 in each run, without gap. Readers find banks by name.",
+    ),
+    EventKind(
+        3, "HV", "periodic", ("DMND", "MSRD", "CRNT", "STAT", "TPTR"), "GEM and PMT crate; BANK."
+    ),
+    EventKind(
+        4,
+        "CATHODE",
+        "every 60 s",
+        ("DMND", "MSRD", "CRNT", "STAT", "TPTR"),
+        "Cathode supply, one channel; read only.",
+    ),
+    EventKind(5, "Environment", "periodic", ("INPT",), "BANK."),
+    EventKind(6, "GasSystem", "every 60 s", ("DMND", "MSRD"), "Gas controller; read only."),
+    EventKind(7, "CameraStatus", "every 10 s of a run", ("TCAM",), "BANK."),
+    EventKind(8, "TriggerModule", "every 10 s", ("TMOD",), "Trigger scalers."),
+    EventKind(
+        9,
+        "SourceMotor",
+        "every 60 s",
+        ("INPT",),
+        "12 positions: also named INPT, so readers must look at the event id.",
+    ),
+    EventKind(
+        BEGIN_OF_RUN,
+        "",
+        "first event of a run",
+        (),
+        "ODB dump, JSON text without final newline or NUL; serial number = run number, trigger "
+        "mask 0x494d ('MI'), no banks.",
+    ),
+    EventKind(END_OF_RUN, "", "last event of a run", (), "As 0x8000."),
+    EventKind(MESSAGE, "", "any time", (), "A message of the experiment; text."),
+)
+
+BANKS: Final = (
+    BankKind(
+        "CAM<i>",
+        Tid.WORD,
+        "[rows * columns] pixels, row-major, i = 0 to 5. The shape is not in the bank: square up "
+        "to 1.1 times a Fusion frame (2304x2304), else Quest (2304 rows, 4096 columns)",
+        "ADU",
+    ),
+    BankKind("FID<i>", Tid.DWORD, "[1] the camera's cumulative frame count; gaps are lost frames"),
+    BankKind("TSP<i>", Tid.DWORD, "[2] time of the frame: seconds, microseconds", "s, us"),
+    BankKind("TIME", Tid.DWORD, "[1] unix time of the run's first frame", "s", "B, C"),
+    BankKind(
+        "DIG0",
+        Tid.WORD,
+        "[sum over boards of triggers * channels * samples] waveforms; nested board, trigger, "
+        "channel, sample",
+        "ADC counts",
+    ),
+    BankKind(
+        "DGH0",
+        Tid.DWORD,
+        "[n] header of DIG0: (C: 1000,) number of boards, then per board: model, samples, "
+        "channels, triggers, resolution (4096), sampling (V1742: ps, else MS/s), DC offset of "
+        "each channel (fraction * 65536 + 32768), time tag of each trigger, (B, C: upper time tag "
+        "of each trigger,) (V1742: start cell of each trigger)",
+    ),
+    BankKind(
+        "INPT",
+        Tid.FLOAT,
+        "[24 or 27] inputs, named by /Equipment/Environment/Settings/Names Input; "
+        "[12] in events of SourceMotor",
+        "mA or V",
+    ),
+    BankKind("TCAM", Tid.DOUBLE, "[cameras] sensor temperature", "degrees Celsius"),
+    BankKind("TMOD", Tid.FLOAT, "[5] rates of the trigger module", "Hz"),
+    BankKind("DMND", Tid.FLOAT, "[channels] demanded voltage, in the order of Settings/Names", "V"),
+    BankKind("MSRD", Tid.FLOAT, "[channels] measured voltage", "V"),
+    BankKind("CRNT", Tid.FLOAT, "[channels] current", "uA"),
+    BankKind("STAT", Tid.DWORD, "[channels] channel status word"),
+    BankKind("TPTR", Tid.FLOAT, "[channels] temperature", "degrees Celsius"),
+)

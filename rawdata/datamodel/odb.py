@@ -1,0 +1,133 @@
+"""ODB keys that programs share.
+
+Those under ``/Configurations`` are the operator's, under CYGNO's names (ODB of LNGS run 42901,
+December 2023). Settings that belong to one equipment alone are told by its settings model.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from rawdata.tid import Tid
+
+
+@dataclass(frozen=True)
+class OdbKey:
+    """One key of the ODB."""
+
+    path: str
+    tid: Tid
+    meaning: str
+    unit: str = ""
+    count: int = 1
+    """Number of values; 0 is any."""
+
+
+_CONFIGURATIONS: Final = (
+    OdbKey("FreeRunning", Tid.BOOL, "Frames alone: digitizers are not read"),
+    OdbKey(
+        "TriggerMode",
+        Tid.INT,
+        "0: global exposure, delayed, software trigger; 1: global reset; 2: emulated; "
+        "3: continuous",
+    ),
+    OdbKey("MaxEvents", Tid.INT, "Stop the run after so many events; 0 or less is never"),
+    OdbKey("Pedestal", Tid.BOOL, "This is a pedestal run"),
+    OdbKey("Exposure", Tid.DOUBLE, "Exposure of a frame", "s"),
+    OdbKey("Number of Digitizers", Tid.INT, "How many boards are read"),
+    OdbKey("Digitizer Base Address", Tid.INT, "VME base address of each board", "", 0),
+    OdbKey("Digitizer Link Number", Tid.INT, "Link of each board", "", 0),
+    OdbKey("DigitizerSN", Tid.INT, "Serial number of each board, written by the frontend", "", 0),
+    OdbKey("DigitizerSamples", Tid.INT, "Samples of a waveform, per board", "", 0),
+    OdbKey(
+        "SamplingFrequency",
+        Tid.INT,
+        "Sampling code, per board; V1742: 0 = 750 MS/s, 1 = 1, 2 = 2.5, 3 = 5 GS/s",
+        "",
+        0,
+    ),
+    OdbKey("DigitizerPostTrg", Tid.INT, "Part of the window after the trigger, per board", "%", 0),
+    OdbKey(
+        "DigitizerOffset",
+        Tid.DOUBLE,
+        "DC offset of each channel as fraction of the range, -0.5 to 0.5; board * 32 + channel. "
+        "Channels between -0.35 and -0.25 are DRS4-corrected offline",
+        "",
+        0,
+    ),
+    OdbKey("MultiTriggerMaxSize", Tid.INT, "Most triggers in an event, per board"),
+    OdbKey("Threshold", Tid.INT, "V895 threshold; history"),
+    OdbKey("DRS4Correction", Tid.BOOL, "Waveforms are corrected on board; else offline"),
+    OdbKey("DRS4Correction_id", Tid.INT, "Which correction table"),
+    OdbKey("TriggerState/discrimination_threshold", Tid.INT, "Goes to the run log", "mV"),
+    OdbKey("TriggerState/trigger_veto_time", Tid.INT, "Goes to the run log", "us"),
+    OdbKey("TriggerState/trigger_logic", Tid.INT, "Goes to the run log"),
+    OdbKey("SourceState/source_position", Tid.FLOAT, "Position of the source", "cm"),
+    OdbKey("SourceState/source_type", Tid.INT, "0 none, 1 55Fe"),
+    OdbKey("run_type", Tid.INT, "Goes to the run log"),
+    OdbKey("shielding_configuration", Tid.INT, "Goes to the run log"),
+    OdbKey("pmt_acquisition", Tid.BOOL, "PMTs are read; goes to the run log"),
+    OdbKey("storage_flag_default", Tid.INT, "Storage status at begin of run: -1"),
+    OdbKey("storage_flag_mid_written", Tid.INT, "Storage status at end of run: 0"),
+)
+
+_TRIGGER_RUN: Final = (
+    OdbKey("Run number", Tid.DWORD, "Which run these counts are of"),
+    OdbKey("Frames acquired", Tid.DWORD, "Frames that the camera delivered"),
+    OdbKey("Frames lost", Tid.DWORD, "Frames that were lost before the event builder"),
+    OdbKey("Events built", Tid.DWORD, "Events that were built"),
+    OdbKey("Events incomplete", Tid.DWORD, "Events that a board did not complete in time"),
+    OdbKey("Events sent", Tid.DWORD, "Events that the buffer took"),
+    OdbKey("Bytes sent", Tid.DOUBLE, "Bytes that the buffer took", "B"),
+    OdbKey("Triggers read", Tid.DWORD, "Triggers that the digitizers delivered"),
+    OdbKey("Live time s", Tid.DOUBLE, "Time in which triggers could be taken", "s"),
+    OdbKey("Dead time s", Tid.DOUBLE, "Time in which they could not", "s"),
+)
+
+_OTHERS: Final = (
+    OdbKey("/Runinfo/State", Tid.INT, "1 stopped, 2 paused, 3 running"),
+    OdbKey("/Runinfo/Run number", Tid.INT, "Present or last run"),
+    OdbKey("/Runinfo/Start time binary", Tid.DWORD, "Unix time of the last start", "s"),
+    OdbKey("/Runinfo/Stop time binary", Tid.DWORD, "Unix time of the last stop", "s"),
+    OdbKey("/Experiment/MAX_EVENT_SIZE", Tid.DWORD, "Largest event that readers take", "B"),
+    OdbKey("/Experiment/Buffer sizes/SYSTEM", Tid.DWORD, "Size of the event buffer", "B"),
+    OdbKey("/Experiment/Run Parameters/Run description", Tid.STRING, "Free text of the operator"),
+    OdbKey("/Logger/Data dir", Tid.STRING, "Where run files are written"),
+    OdbKey("/Logger/Channels/0/Settings/Filename", Tid.STRING, "run%05d.mid"),
+    OdbKey("/Logger/Channels/0/Settings/Compress", Tid.STRING, "none, gzip, lz4, bzip2 (, zstd)"),
+    OdbKey("/Logger/Channels/0/Settings/Current filename", Tid.STRING, "The file being written"),
+    OdbKey("/Logger/Channels/0/Statistics/Events written", Tid.DOUBLE, "Of this run"),
+    OdbKey("/Logger/Channels/0/Statistics/Bytes written", Tid.DOUBLE, "Of this run", "B"),
+    OdbKey("/Equipment/Environment/Settings/Names Input", Tid.STRING, "Names of INPT", "", 0),
+    OdbKey("/Equipment/Environment/Variables/Input", Tid.FLOAT, "Last INPT", "mA or V", 0),
+    OdbKey("/Equipment/HV/Settings/Names", Tid.STRING, "Names of the channels", "", 0),
+    OdbKey("/Equipment/HV/Variables/Demand", Tid.FLOAT, "Demanded voltage", "V", 0),
+    OdbKey("/Equipment/HV/Variables/Measured", Tid.FLOAT, "Measured voltage", "V", 0),
+    OdbKey("/Equipment/HV/Variables/Current", Tid.FLOAT, "Current", "uA", 0),
+    OdbKey("/Equipment/CameraStatus/Variables/TCAM", Tid.DOUBLE, "Sensor temperature", "°C", 0),
+    OdbKey("/Equipment/<name>/Common/Status", Tid.STRING, "State of the equipment, for people"),
+    OdbKey(
+        "/Equipment/<name>/Common/Status color", Tid.STRING, "greenLight, yellowLight, redLight"
+    ),
+    OdbKey("/Equipment/<name>/Statistics/Events sent", Tid.DOUBLE, "Since the begin of the run"),
+    OdbKey("/Equipment/<name>/Statistics/Events per sec.", Tid.DOUBLE, "Rate", "Hz"),
+    OdbKey("/Equipment/<name>/Statistics/kBytes per sec.", Tid.DOUBLE, "Rate", "kB/s"),
+    OdbKey("/Equipment/Analyzer/Variables/Ready", Tid.BOOL, "Its kernels are compiled"),
+    OdbKey("/Equipment/Analyzer/Run/Run number", Tid.DWORD, "Which run these counts are of"),
+    OdbKey("/Equipment/Analyzer/Run/Events seen", Tid.DWORD, "Events that it received"),
+    OdbKey("/Equipment/Analyzer/Run/Events analyzed", Tid.DWORD, "Events in its result file"),
+    OdbKey("/Equipment/Analyzer/Run/Events lost", Tid.DWORD, "Events that it did not see"),
+    OdbKey("/Equipment/Analyzer/Run/Reco file", Tid.STRING, "Its result file"),
+)
+
+
+def _under(folder: str, keys: tuple[OdbKey, ...]) -> tuple[OdbKey, ...]:
+    return tuple(
+        OdbKey(f"{folder}/{key.path}", key.tid, key.meaning, key.unit, key.count) for key in keys
+    )
+
+
+ODB_KEYS: Final = (
+    *_under("/Configurations", _CONFIGURATIONS),
+    *_under("/Equipment/Trigger/Run", _TRIGGER_RUN),
+    *_OTHERS,
+)
