@@ -1,0 +1,391 @@
+"""The logger of the standalone experiment: writes run files as MIDAS's mlogger writes them.
+
+Run as ``python -m sim.logger`` with ``CYGNO_EXPERIMENT`` set. START (200) opens the file and asks
+for all events of the buffer; STOP (800) drains the buffer and closes the file. Told to end in
+mid-run (SIGTERM, shutdown), it writes what has arrived and closes the file without an end-of-run
+dump, as mlogger does: the run has not ended, and readers can tell.
+
+What cannot be written (a full disk) ends the run: what is whole stays, the rest is received,
+counted and dropped until the run has stopped, so that no frontend hangs on a full buffer.
+"""
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiment.client import Client, TransitionResult
+from experiment.connect import DEFAULT_FOLDER, connect
+from experiment.constants import (
+    GET_ALL,
+    STATE_STOPPED,
+    STATUS,
+    TR_PAUSE,
+    TR_RESUME,
+    TR_START,
+    TR_STARTABORT,
+    TR_STOP,
+)
+from experiment.errors import ExperimentError, MidasError, SettingsError
+from rawdata.errors import RawDataError
+from rawdata.odbdump import format_dump
+from rawdata.runwriter import RunWriteError, RunWriter
+from sim.logger_channel import (
+    SETTINGS,
+    STATISTICS,
+    ChannelSettings,
+    LoggerSettings,
+    declare_settings,
+    disk_level,
+    load_settings,
+    missing_space,
+    require_place,
+    run_file,
+)
+
+NAME = "Logger"
+REFUSED = 0  # any code but 1 refuses a transition; mlogger's is 0
+DEFAULT_BUFFER_BYTES = 32 << 20  # midas.h DEFAULT_BUFFER_SIZE
+PUMP_BUDGET_S = 0.1  # how long to receive before transitions and the watchdog get their turn
+SETTLE_S = 0.05  # at end of run: silence after which nothing is on its way any more
+STATISTICS_PERIOD_S = 1.0
+DISK_PERIOD_S = 10.0  # mlogger DISK_CHECK_INTERVAL_MILLISEC
+STOP_RETRY_S = 1.0
+ALARM_CHARACTERS = 79  # midas.h ALARM_ODB_STR
+
+
+@dataclass
+class OpenRun:
+    """The run that is being written."""
+
+    number: int
+    logger: LoggerSettings
+    channel: ChannelSettings
+    writer: RunWriter
+    buffer: int
+    request: int
+    into: memoryview
+    bytes_before: float
+    """Bytes written total, at begin of run."""
+    began_at: float = field(default_factory=time.monotonic)
+    dumps: int = 0
+    received: int = 0
+    dropped: int = 0
+    failure: str = ""
+    pending: memoryview | None = None
+    """An event that the writer had no room for; it comes before the next."""
+    stop_reason: str = ""
+    restart: bool = False
+
+
+class Logger:
+    """Writes the runs of one experiment, one after the other."""
+
+    def __init__(self, client: Client, folder: Path) -> None:
+        self.client = client
+        self.run: OpenRun | None = None
+        self._restart_at: float | None = None
+        self._next_statistics = self._next_disk_look = self._next_stop_try = 0.0
+        declare_settings(client, folder)
+        client.register_transition_callback(TR_START, 200, self.start)
+        client.register_transition_callback(TR_STOP, 800, self.stop)
+        client.register_transition_callback(TR_STARTABORT, 800, self.abort)
+        client.register_transition_callback(TR_PAUSE, 800, self.pause)
+        client.register_transition_callback(TR_RESUME, 200, self.pause)
+        if client.odb_get("/Runinfo/State") != STATE_STOPPED:
+            number = client.odb_get("/Runinfo/Run number")
+            self._alarm(f"run {number} goes on but is not written: the logger was away. Stop it")
+
+    # transitions -------------------------------------------------------------------------------
+    def start(self, client: Client, run_number: int) -> TransitionResult:
+        """Open the run's file and ask for its events."""
+        if self.run:
+            self._close("the next run began before it was stopped")
+        self._restart_at = None
+        try:
+            logger, channel = load_settings(client)
+            if not (logger.write_data and channel.active):
+                key = f"{SETTINGS}/Active" if logger.write_data else "/Logger/Write data"
+                client.msg(f"run {run_number} is not written: {key} is off")
+                return None
+            plain = run_file(logger, channel, run_number)
+            require_place(logger, plain)
+            if logger.odb_last_dump_file:
+                self._save_odb(Path(logger.data_dir, logger.odb_last_dump_file))
+            self.run = self._open(run_number, logger, channel, plain)
+        except (SettingsError, MidasError, RawDataError, OSError) as error:
+            client.msg(f"run {run_number} cannot be written: {error}", True)
+            return REFUSED, str(error)
+        return None
+
+    def _open(
+        self, run_number: int, logger: LoggerSettings, channel: ChannelSettings, plain: Path
+    ) -> OpenRun:
+        client = self.client
+        writer = RunWriter(plain, channel.compress, channel.has_checksums)
+        try:
+            shown = os.path.relpath(writer.path, logger.data_dir)
+            client.odb_set(f"{SETTINGS}/Current filename", shown)
+            before = float(client.odb_get(f"{STATISTICS}/Bytes written total"))
+            buffer = client.open_event_buffer(channel.buffer)
+            into = np.empty(self._buffer_bytes(channel.buffer), np.uint8).data
+            if channel.odb_dump:
+                writer.write_odb_dump(run_number, self._odb(), begin=True)
+            request = client.register_event_request(
+                buffer, channel.event_id, channel.trigger_mask, GET_ALL
+            )
+        except BaseException:
+            _close_and_remove(writer)
+            raise
+        run = OpenRun(run_number, logger, channel, writer, buffer, request, into, before)
+        run.dumps = int(channel.odb_dump)
+        self._publish(run)
+        return run
+
+    def _buffer_bytes(self, name: str) -> int:
+        """No event is larger than its buffer; memory that no event touches costs nothing."""
+        key = f"/Experiment/Buffer sizes/{name}"
+        known = self.client.odb_exists(key)
+        return int(self.client.odb_get(key)) if known else DEFAULT_BUFFER_BYTES
+
+    def stop(self, client: Client, run_number: int) -> TransitionResult:
+        """Write all that is in the buffer and the ODB at end of run; close the file."""
+        run = self.run
+        if run is None:
+            return None
+        self._drain(run)
+        if run.channel.odb_dump and not run.failure:
+            self._publish(run)
+            try:
+                run.writer.write_odb_dump(run_number, self._odb(), begin=False)
+                run.dumps += 1
+            except RawDataError as error:
+                self._fail(run, str(error))
+        if run.restart and run.logger.auto_restart:
+            self._restart_at = time.monotonic() + run.logger.auto_restart_delay_s
+        self._close("")
+        if run.logger.odb_dump:
+            name = run.logger.odb_dump_file
+            name = name % run_number if "%" in name else name
+            try:
+                self._save_odb(Path(run.logger.data_dir, name))
+            except (RawDataError, OSError) as error:
+                client.msg(f"the ODB at end of run {run_number} was not saved: {error}", True)
+        return None
+
+    def abort(self, client: Client, run_number: int) -> TransitionResult:
+        """Remove the file of a run that another program refused."""
+        run, self.run = self.run, None
+        if run:
+            client.deregister_event_request(run.buffer, run.request)
+            _close_and_remove(run.writer)
+            lost = f", and with it {run.received} events" if run.received else ""
+            client.msg(f"run {run_number} did not start: removed {run.writer.path.name}{lost}")
+        return None
+
+    def pause(self, client: Client, run_number: int) -> TransitionResult:
+        """Pause or resume: what is on its way is written all the same."""
+        return None
+
+    # events ------------------------------------------------------------------------------------
+    def pump(self) -> bool:
+        """Write what has arrived, for `PUMP_BUDGET_S` at most; tell whether anything had."""
+        run, seen = self.run, False
+        end = time.monotonic() + PUMP_BUDGET_S
+        while run and time.monotonic() < end and self._take(run, PUMP_BUDGET_S):
+            seen = True
+        return seen
+
+    def _take(self, run: OpenRun, patience_s: float | None) -> bool:
+        """Hand the next event to the writer; tell whether there was one."""
+        if run.pending is None:
+            run.pending = self.client.receive_buffer(run.buffer, run.into)
+            if run.pending is None:
+                return False
+            run.received += 1
+        if not run.failure:
+            try:
+                if not run.writer.write(run.pending, timeout_s=patience_s):
+                    return True  # no room yet; the same event is tried again
+            except RunWriteError as error:
+                self._fail(run, str(error))
+        run.dropped += bool(run.failure)
+        run.pending = None
+        return True
+
+    def _drain(self, run: OpenRun) -> None:
+        """Take all there is; an event that somebody is just copying counts as there."""
+        silent_since = time.monotonic()
+        while time.monotonic() < silent_since + SETTLE_S:
+            if self._take(run, None):
+                silent_since = time.monotonic()
+            else:
+                time.sleep(0.001)
+
+    # limits, figures ---------------------------------------------------------------------------
+    def look_after(self) -> None:
+        """Publish figures, watch the disk and the limits, ask for stop and start of runs."""
+        now, run = time.monotonic(), self.run
+        if now >= self._next_statistics:
+            self._next_statistics = now + STATISTICS_PERIOD_S
+            if run:
+                self._publish(run)
+        if run and now >= self._next_disk_look:
+            self._next_disk_look = now + DISK_PERIOD_S
+            problem = missing_space(run.logger, run.writer.path.parent)
+            if problem and not run.stop_reason:
+                self._alarm(problem)
+                run.stop_reason = problem
+        if run and not run.stop_reason:
+            run.stop_reason = _limit_reached(run)
+            run.restart = bool(run.stop_reason)
+        if run and run.stop_reason and now >= self._next_stop_try:
+            self._next_stop_try = now + STOP_RETRY_S
+            self._ask_for_stop(run)
+        if self._restart_at is not None and now >= self._restart_at:
+            self._restart()
+
+    def _ask_for_stop(self, run: OpenRun) -> None:
+        try:
+            self.client.msg(f"stopping run {run.number}: {run.stop_reason}", bool(run.failure))
+            self.client.stop_run(async_flag=True)
+        except MidasError as error:
+            if error.code != STATUS["CM_TRANSITION_IN_PROGRESS"]:
+                self.client.msg(f"run {run.number} could not be stopped: {error}", True)
+
+    def _restart(self) -> None:
+        self._restart_at = None
+        if not self.client.odb_get("/Logger/Auto restart"):
+            return
+        try:
+            self.client.start_run(async_flag=True)
+        except MidasError as error:
+            self.client.msg(f"the next run could not be started: {error}", True)
+
+    def _publish(self, run: OpenRun) -> None:
+        written = float(run.writer.bytes_file)
+        statistics = {
+            # As in mlogger, the ODB dumps count as events here; limits and messages leave them out.
+            "Events written": float(run.writer.events + run.dumps),
+            "Bytes written": written,
+            "Bytes written uncompressed": float(run.writer.bytes_uncompressed),
+            "Bytes written total": run.bytes_before + written,
+            "Bytes written subrun": written,
+            "Disk level": disk_level(run.writer.path.parent),
+        }
+        self.client.odb_set(STATISTICS, statistics, remove_unspecified_keys=False)
+
+    # ends --------------------------------------------------------------------------------------
+    def _fail(self, run: OpenRun, reason: str) -> None:
+        """Note that the file cannot be written further, and have the run stopped."""
+        run.failure = reason
+        run.stop_reason = reason
+        self._alarm(reason)
+        self.client.msg(f"run {run.number}: {reason}; what is whole in it can be read", True)
+
+    def _close(self, cut_off: str) -> None:
+        """Close the file; `cut_off` says why, where it is not the end of the run."""
+        run, self.run = self.run, None
+        if run is None:
+            return
+        self.client.deregister_event_request(run.buffer, run.request)
+        try:
+            run.writer.close()
+        except RawDataError as error:
+            if not run.failure:
+                self._fail(run, str(error))
+        self._publish(run)
+        files = f"{STATISTICS}/Files written"
+        self.client.odb_set(files, float(self.client.odb_get(files)) + 1)
+        name, count = run.writer.path.name, run.writer.events
+        if run.failure:
+            text = (
+                f"run {run.number}: {name} holds at most {count} of {run.received} events, "
+                f"'cygno-rawdata check' counts them: {run.failure}"
+            )
+        else:
+            text = f"run {run.number}: wrote {count} events, {run.writer.bytes_file} bytes, {name}"
+        if cut_off:
+            text += f"; without an end of run, since {cut_off}"
+        self.client.msg(text, bool(run.failure or cut_off))
+
+    def end(self, why: str) -> None:
+        """Write what has arrived, and close the file of a run that goes on without us."""
+        if self.run:
+            number = self.run.number
+            self._drain(self.run)
+            self._close(why)
+            self._alarm(f"run {number} goes on but is not written: {why}. Stop it")
+
+    def _alarm(self, text: str) -> None:
+        self.client.trigger_internal_alarm(NAME, text[:ALARM_CHARACTERS])
+
+    def _odb(self) -> dict[str, Any]:
+        odb: dict[str, Any] = self.client.odb_get("/", include_key_metadata=True)
+        return odb
+
+    def _save_odb(self, path: Path) -> None:
+        temporary = path.with_name(f".{path.name}.new")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(format_dump(self._odb()))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+def _limit_reached(run: OpenRun) -> str:
+    events, size = run.channel.event_limit, run.channel.byte_limit
+    if 0 < events <= run.writer.events:
+        return f"event limit of {events:.0f} reached"
+    if 0 < size <= run.writer.bytes_file:
+        return f"byte limit of {size:.0f} reached"
+    if 0 < run.logger.run_duration_s <= time.monotonic() - run.began_at:
+        return f"run duration of {run.logger.run_duration_s} s reached"
+    return ""
+
+
+def _close_and_remove(writer: RunWriter) -> None:
+    sidecars: tuple[Path, ...] = ()
+    with suppress(RawDataError):
+        sidecars = writer.close().sidecars
+    for path in (writer.path, *sidecars):
+        path.unlink(missing_ok=True)
+
+
+def main() -> int:
+    """Log runs until told to end."""
+    told_to_end: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda seen, _: told_to_end.append(seen))
+    try:
+        client = connect(NAME)
+    except ExperimentError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    why = ""
+    try:
+        logger = Logger(client, Path(os.environ.get("CYGNO_EXPERIMENT") or DEFAULT_FOLDER))
+        try:
+            while not told_to_end:
+                logger.look_after()
+                client.communicate(1 if logger.pump() else 10)
+            why = "the logger was told to end (signal)"
+        except SystemExit:
+            why = "the logger was told to end"
+        logger.end(why)
+    except (ExperimentError, RawDataError, OSError) as error:
+        sys.stderr.write(f"{NAME}: {error}\n")
+        return 1
+    finally:
+        client.disconnect()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
