@@ -83,6 +83,11 @@ def setting(
     )
 
 
+def subtree(defaults: Settings, key: str) -> Any:
+    """Declare a tree of settings inside another; its key is the folder's name."""
+    return Field(defaults, alias=key, title=key)
+
+
 def odb_key(name: str, field: FieldInfo) -> str:
     """Return the ODB key of a model's field."""
     return field.alias or name

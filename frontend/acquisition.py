@@ -1,0 +1,156 @@
+"""One run's acquisition: devices, reader threads, ring and assembly. No MIDAS here."""
+
+import time
+from collections.abc import Sequence
+
+from frontend.assembly import EventAssembler, ReadyEvent, Rules
+from frontend.devices import Devices
+from frontend.layout import EventLayout
+from frontend.memory import allocate_slots
+from frontend.readers import CameraReader, DigitizerReader, Reader
+from frontend.ring import FrameRing
+from frontend.setup import RunSetup
+from frontend.triggers import TriggerStore
+
+STORE_FRAMES = 4
+"""Frames with the largest number of triggers that a store holds; assembly empties it at once."""
+_TOUCHED_TRIGGERS = 8
+
+
+class Acquisition:
+    """Takes the frames of one run.
+
+    Life: constructed ready, then `start`, `next_event` again and again, `stop_cameras`, more
+    `next_event` until `is_drained`, `stop_digitizers`, the last `next_event`, `disarm`.
+
+    :param devices: ready for this run.
+    :raises SettingsError: if the ring may not take the memory it needs.
+    :raises MemoryError: if the system does not have it.
+    """
+
+    def __init__(self, setup: RunSetup, devices: Devices, layout: EventLayout) -> None:
+        self.setup = setup
+        self.layout = layout
+        self._devices = devices
+        slot_bytes = self.layout.max_bytes
+        slots = setup.ring_slots(slot_bytes) + (1 if len(self.layout.cameras) > 1 else 0)
+        touched_bytes = self.layout.typical_bytes(_TOUCHED_TRIGGERS)
+        memories = allocate_slots(slots, slot_bytes, touched_bytes)
+        self.ring = FrameRing([self.layout.prepare(memory) for memory in memories])
+        capacity = STORE_FRAMES * self.layout.max_triggers
+        self.stores = [TriggerStore(board.info, capacity) for board in self.layout.boards]
+        rules = Rules(
+            mode=setup.mode,
+            period_ns=setup.period_ns,
+            wait_s=setup.trigger.event_wait_ms / 1000,
+            max_events=setup.max_events,
+        )
+        self.assembler = EventAssembler(self.ring, self.stores, self.layout, rules)
+        self.camera_readers = [
+            CameraReader(f"camera {i} ({name.driver})", camera, i, self.ring)
+            for i, (name, camera) in enumerate(zip(setup.cameras, devices.cameras, strict=True))
+        ]
+        self.digitizer_readers = [
+            DigitizerReader(f"digitizer {i} ({name.driver})", board, store, self.ring)
+            for i, (name, board, store) in enumerate(
+                zip(setup.digitizers, devices.digitizers, self.stores, strict=True)
+            )
+        ]
+        self._digitizers_stopped = False
+
+    @property
+    def readers(self) -> Sequence[Reader]:
+        """All reader threads."""
+        return [*self.camera_readers, *self.digitizer_readers]
+
+    def start(self) -> None:
+        """Let the boards accept triggers, then start exposures and read.
+
+        :raises DeviceError: naming the device that does not start.
+        """
+        for board in self._devices.digitizers:
+            board.start_acquiring()
+        for camera in self._devices.cameras:
+            camera.start_acquiring()
+        for reader in self.readers:
+            reader.last_data_s = reader.last_return_s = time.monotonic()
+            reader.start()
+
+    def next_event(self) -> ReadyEvent | None:
+        """Return the next whole event; None if there is none yet."""
+        return self.assembler.next_event(is_final=self._digitizers_stopped)
+
+    def give_back(self, event: ReadyEvent) -> None:
+        """Free the slot of an event that was sent."""
+        self.ring.give_back(event.slot)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for news from a reader."""
+        return self.ring.wait(timeout_s)
+
+    @property
+    def is_drained(self) -> bool:
+        """True if, after `stop_cameras`, all frames came out of the ring."""
+        return not any(r.is_alive() for r in self.camera_readers) and self.ring.oldest() is None
+
+    def failure(self) -> str | None:
+        """Return what failed: device and reason of the first reader that died."""
+        for reader in self.readers:
+            if reader.error is not None:
+                return f"{reader.device}: {reader.error}"
+        return None
+
+    def silence(self) -> str | None:
+        """Return which device is silent for too long, if one is; None if all is well."""
+        now = time.monotonic()
+        keys, limit_s = self.setup.configurations, self.setup.trigger.silence_s
+        period_s = (self.setup.period_ns or 0) / 1e9
+        for reader in self.readers:
+            quiet_s = now - reader.last_return_s
+            if reader.is_alive() and quiet_s > limit_s:
+                return f"{reader.device}: its driver does not return since {quiet_s:.0f} s"
+        for reader in self.camera_readers:
+            quiet_s = now - reader.last_data_s
+            if reader.is_alive() and quiet_s > limit_s + max(keys.exposure_s, period_s):
+                return f"{reader.device}: no frame since {quiet_s:.0f} s"
+        return None
+
+    def stop_cameras(self, timeout_s: float) -> None:
+        """Start no new exposure, and let the readers end when what is under way is read."""
+        for camera in self._devices.cameras:
+            camera.wait_for_idle(timeout_s)
+        for reader in self.camera_readers:
+            reader.drain()
+
+    def stop_digitizers(self, timeout_s: float) -> None:
+        """Accept no new triggers, and wait until the readers have ended."""
+        for board in self._devices.digitizers:
+            board.wait_for_idle(timeout_s)
+        for board_reader in self.digitizer_readers:
+            board_reader.drain()
+        end = time.monotonic() + timeout_s
+        for reader in self.readers:
+            if reader.ident is not None:
+                reader.join(max(0.0, end - time.monotonic()))
+        self._digitizers_stopped = True
+
+    def disarm(self) -> None:
+        """Stop everything at once, from any state."""
+        for reader in self.readers:
+            reader.halt()
+        self._devices.ensure_stopped()
+        for reader in self.readers:
+            if reader.ident is not None:
+                reader.join(timeout=2.0)
+        for store in self.stores:
+            store.drop_all()
+
+
+def make_layout(setup: RunSetup, devices: Devices) -> EventLayout:
+    """Return the layout of the events that these devices give."""
+    return EventLayout(
+        cameras=tuple(camera.info for camera in devices.cameras),
+        boards=tuple(devices.boards),
+        max_triggers=setup.configurations.max_triggers,
+        generation=setup.generation,
+    )

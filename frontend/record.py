@@ -1,0 +1,159 @@
+"""The record of a run: every count that leaves a stage, compared with the one that enters the next.
+
+It goes to the ODB, ``/Equipment/Trigger/Run``, and in one line to the message log.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from frontend.acquisition import Acquisition
+
+
+@dataclass
+class SendCounts:
+    """What the main thread sent."""
+
+    events: int = 0
+    bytes: int = 0
+    retries: int = 0
+    """Tries to send that found no room in time."""
+    unsent_events: int = 0
+    """Whole events that were still in the ring when the end of the run could wait no longer."""
+    unsent_frames: int = 0
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The counts of one run so far."""
+
+    run_number: int
+    frames_acquired: int
+    frames_lost: int
+    frames_lost_by_camera: int
+    frames_lost_by_ring: int
+    frames_late: int
+    frames_unsent: int
+    frames_without_trigger: int
+    frames_paused: int
+    frames_surplus: int
+    frames_in_events: int
+    events_built: int
+    events_incomplete: int
+    events_sent: int
+    events_unsent: int
+    bytes_sent: int
+    send_retries: int
+    triggers_read: int
+    triggers_in_events: int
+    triggers_outside_frames: int
+    triggers_lost: int
+    triggers_lost_by_boards: int
+    live_time_s: float
+    dead_time_s: float
+
+    def as_odb(self) -> dict[str, Any]:
+        """Return what goes to the ODB: key -> value."""
+        return {
+            "Run number": self.run_number,
+            "Frames acquired": self.frames_acquired,
+            "Frames lost": self.frames_lost,
+            "Frames lost by camera": self.frames_lost_by_camera,
+            "Frames lost by ring": self.frames_lost_by_ring,
+            "Frames late": self.frames_late,
+            "Frames unsent": self.frames_unsent,
+            "Frames without trigger": self.frames_without_trigger,
+            "Frames paused": self.frames_paused,
+            "Frames surplus": self.frames_surplus,
+            "Events built": self.events_built,
+            "Events incomplete": self.events_incomplete,
+            "Events sent": self.events_sent,
+            "Bytes sent": float(self.bytes_sent),
+            "Send retries": self.send_retries,
+            "Triggers read": self.triggers_read,
+            "Triggers in events": self.triggers_in_events,
+            "Triggers outside frames": self.triggers_outside_frames,
+            "Triggers lost": self.triggers_lost,
+            "Live time s": self.live_time_s,
+            "Dead time s": self.dead_time_s,
+        }
+
+    def contradictions(self) -> list[str]:
+        """Return what does not add up; to be asked when the run is over and all is stopped."""
+        return list(self._contradictions())
+
+    def _contradictions(self) -> Iterator[str]:
+        seen = (
+            self.frames_in_events
+            + self.frames_without_trigger
+            + self.frames_paused
+            + self.frames_surplus
+            + self.frames_lost_by_ring
+            + self.frames_late
+        )
+        if self.frames_acquired != seen:
+            yield f"cameras gave {self.frames_acquired} frames, {seen} were accounted for"
+        if self.events_built != self.events_sent + self.events_unsent:
+            yield f"{self.events_built} events built, {self.events_sent} sent"
+        used = (
+            self.triggers_in_events
+            + self.triggers_outside_frames
+            + self.triggers_lost
+            - self.triggers_lost_by_boards
+        )
+        if self.triggers_read != used:
+            yield f"digitizers gave {self.triggers_read} triggers, {used} were accounted for"
+
+    def summary(self) -> str:
+        """Return the one line for the message log."""
+        parts = [
+            f"Run {self.run_number}: {self.events_sent} events sent of"
+            f" {self.frames_acquired} frames, {self.triggers_read} triggers",
+            f"live {self.live_time_s:.1f} s, dead {self.dead_time_s:.1f} s",
+            f"lost {self.frames_lost} frames, {self.triggers_lost} triggers",
+        ]
+        for count, what in (
+            (self.events_incomplete, "incomplete events"),
+            (self.frames_without_trigger, "frames without trigger"),
+            (self.frames_paused, "frames while paused"),
+            (self.frames_surplus, "frames after the last event"),
+        ):
+            if count:
+                parts.append(f"{count} {what}")
+        return "; ".join(parts)
+
+
+def make_record(run_number: int, acquisition: Acquisition, sent: SendCounts) -> RunRecord:
+    """Collect what all stages counted so far."""
+    cameras = acquisition.ring.counts
+    boards = [store.counts for store in acquisition.stores]
+    frames = acquisition.assembler.counts
+    by_camera = sum(camera.lost_by_camera for camera in cameras)
+    by_ring = sum(camera.lost_by_ring for camera in cameras)
+    late = sum(camera.late for camera in cameras)
+    return RunRecord(
+        run_number=run_number,
+        frames_acquired=sum(camera.acquired for camera in cameras),
+        frames_lost=by_camera + by_ring + late + sent.unsent_frames,
+        frames_lost_by_camera=by_camera,
+        frames_lost_by_ring=by_ring,
+        frames_late=late,
+        frames_unsent=sent.unsent_frames,
+        frames_without_trigger=frames.frames_without_trigger,
+        frames_paused=frames.frames_paused,
+        frames_surplus=frames.frames_surplus,
+        frames_in_events=frames.frames_in_events,
+        events_built=frames.events,
+        events_incomplete=frames.events_incomplete,
+        events_sent=sent.events,
+        events_unsent=sent.unsent_events,
+        bytes_sent=sent.bytes,
+        send_retries=sent.retries,
+        triggers_read=sum(board.read for board in boards),
+        triggers_in_events=sum(board.in_events for board in boards),
+        triggers_outside_frames=sum(board.outside_frames for board in boards),
+        triggers_lost=sum(board.lost for board in boards),
+        triggers_lost_by_boards=sum(board.lost_by_board for board in boards),
+        live_time_s=round(frames.live_ns / 1e9, 6),
+        dead_time_s=round(max(0, frames.span_ns - frames.live_ns) / 1e9, 6),
+    )
