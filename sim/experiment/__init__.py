@@ -1,0 +1,1 @@
+"""The server of a standalone experiment: ODB, run control, messages, alarms, watchdog."""
