@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from experiment.constants import GET_ALL, GET_NONBLOCKING, GET_RECENT, STATUS
 from experiment.errors import MidasError
-from experiment.standalone.liveness import boot_number, is_alive, start_ticks
-from experiment.standalone.segment import Segment
+from experiment.standalone.process import process_lives, process_start
+from experiment.standalone.segment import Segment, boot_number
 
 MAGIC = int.from_bytes(b"CYGNOBUF", "little")
 VERSION = 1
@@ -131,7 +131,7 @@ class Ring:
         self.size_bytes = int(words[W_RING_BYTES])
         self._first_word = HEADER_BYTES // 8
         self._slot = 0
-        self._pid, self._started = os.getpid(), start_ticks(os.getpid())
+        self._pid, self._started = os.getpid(), process_start(os.getpid()) or 0
         self.blockers: tuple[str, ...] = ()
         self.check_positions()
         self._data: NDArray[np.uint8] = np.frombuffer(segment.memory, np.uint8)[HEADER_BYTES:]
@@ -211,7 +211,7 @@ class Ring:
         """Free the slots of dead processes, with their requests and pins; return how many."""
         words, buried = self._words, 0
         for slot in self.clients():
-            if not is_alive(words[slot + S_PID], words[slot + S_STARTED]):
+            if not process_lives(words[slot + S_PID], words[slot + S_STARTED]):
                 words[slot + S_PID] = 0
                 buried += 1
         return buried
@@ -295,7 +295,7 @@ class Ring:
     def _void_if_orphaned(self, at: int) -> bool:
         """Void a reserved record if its writer is dead; tell whether it was."""
         words = self._words
-        if is_alive(words[at + R_PID], words[at + R_STARTED]):
+        if process_lives(words[at + R_PID], words[at + R_STARTED]):
             return False
         words[at] = MARK | State.VOID
         return True

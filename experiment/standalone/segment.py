@@ -186,6 +186,15 @@ def say_where(directory: Path, name: str, place: Path) -> None:
     temporary.replace(directory / f"{name}.json")
 
 
+def boot_number() -> int:
+    """Return a 63-bit number that differs from boot to boot, 0 where the kernel tells none."""
+    try:
+        text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return int(text.strip().replace("-", ""), 16) & (2**63 - 1)
+
+
 @contextmanager
 def exclusive(directory: Path) -> Iterator[None]:
     """Let one process at a time create, attach to or remove buffers of an experiment."""
