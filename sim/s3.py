@@ -73,6 +73,7 @@ class S3Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._access: S3Access | None = None
         self._lock: IO[bytes] | None = None
+        self._ports: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         self.start()
@@ -119,6 +120,7 @@ class S3Server:
 
     def _start(self, ports: dict[str, int]) -> None:
         access = self._prepare(ports["s3"])
+        self._ports = ports
         self._process = self._launch(ports)
         try:
             self._wait_ready(access)
@@ -152,6 +154,8 @@ class S3Server:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for socket_file in _local_sockets(self._ports):
+            socket_file.unlink(missing_ok=True)
 
     def _take_lock(self) -> None:
         lock = (self.folder / ".lock").open("ab")
@@ -274,6 +278,13 @@ def _is_free(port: int) -> bool:
             except OSError:
                 return False
     return True
+
+
+def _local_sockets(ports: dict[str, int]) -> list[Path]:
+    """Return the socket files that it makes beside its TCP ports, and leaves behind."""
+    names = [f"{name}-grpc-{port + _GRPC_OFFSET}" for name, port in ports.items()]
+    names += [f"{name}-{ports[name]}" for name in ("s3", "filer") if name in ports]
+    return [Path("/tmp") / f"seaweedfs-{name}.sock" for name in names]
 
 
 def _answers(endpoint: str) -> bool:

@@ -1,0 +1,201 @@
+"""Put the stager's configuration together from all that may say something about it.
+
+In order, the first that says something wins: options of the command, environment, ODB (only values
+that were changed from the default; empty says nothing), a TOML file, the credentials file of a
+standalone experiment's embedded S3 server, defaults.
+"""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from experiment.client import Client
+from stager.credentials import EMBEDDED, Credentials, find_credentials
+from stager.errors import ConfigurationError
+from stager.settings import KINDS, ODB_PATH, StagerSettings, environment_name
+
+CONFIG_VARIABLE: Final = "CYGNO_STAGER_CONFIG"
+CONFIG_NAME: Final = "stager.toml"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """All that the stager works with.
+
+    :param folder: of the standalone experiment, if there is one.
+    """
+
+    settings: StagerSettings
+    data_dir: Path
+    truth_dir: Path | None
+    catalog_url: str
+    folder: Path | None
+    environment: Mapping[str, str]
+
+    def credentials(self) -> Credentials:
+        """Return the keys for S3, looked up anew. :raises CredentialsError: if there are none."""
+        return find_credentials(self.environment, self.settings.credentials_file, self.folder)
+
+    @property
+    def uses_embedded_server(self) -> bool:
+        """True if the endpoint is that of the standalone experiment's own S3 server."""
+        embedded = _embedded(self.folder)
+        return bool(embedded) and embedded.get("endpoint") == self.settings.endpoint
+
+
+def configure(
+    options: Mapping[str, Any],
+    folder: Path | None,
+    client: Client | None,
+    config_file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Configuration:
+    """Return the configuration.
+
+    :param options: field of `StagerSettings` -> value; None says nothing.
+    :raises ConfigurationError: naming the source, the value seen and what is allowed.
+    """
+    said: dict[str, tuple[Any, str]] = {}
+    for field, value in _embedded(folder).items():
+        said[field] = (value, f"{folder}/{EMBEDDED}")
+    for field, value in _from_toml(folder, config_file, environment).items():
+        said[field] = (value, "the TOML file")
+    for field, value in _from_odb(client).items():
+        said[field] = (value, f"the ODB, {ODB_PATH}")
+    for field in StagerSettings.model_fields:
+        if environment.get(environment_name(field)):
+            text = environment[environment_name(field)]
+            value = tuple(text.replace(",", " ").split()) if field == "kinds" else text
+            said[field] = (value, f"the environment, {environment_name(field)}")
+    for field, value in options.items():
+        if value is not None:
+            said[field] = (value, f"--{field.replace('_', '-')}")
+    settings = _validate(said)
+    data_dir = _data_dir(settings, folder, client)
+    return Configuration(
+        settings=settings,
+        data_dir=data_dir,
+        truth_dir=folder / "truth" if folder else None,
+        catalog_url=_catalog_url(settings.catalog, folder or data_dir),
+        folder=folder,
+        environment=environment,
+    )
+
+
+def _embedded(folder: Path | None) -> dict[str, Any]:
+    """Return what the embedded server's file says of itself, without its keys."""
+    if folder is None:
+        return {}
+    try:
+        content = json.loads((folder / EMBEDDED).read_text(encoding="utf-8"))
+        return {field: str(content[field]) for field in ("endpoint", "region", "bucket")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _from_toml(
+    folder: Path | None, config_file: Path | None, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    named = config_file or (
+        Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None
+    )
+    path = named or (folder / CONFIG_NAME if folder else None)
+    if path is None or (named is None and not path.exists()):
+        return {}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the settings in {path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}") from error
+    for name in content:
+        if name not in StagerSettings.model_fields:
+            known = ", ".join(StagerSettings.model_fields)
+            raise ConfigurationError(f"{path}: there is no setting {name!r}; known: {known}")
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+    }
+
+
+def _from_odb(client: Client | None) -> dict[str, Any]:
+    if client is None or not client.odb_exists(ODB_PATH):
+        return {}
+    content = client.odb_get(ODB_PATH)
+    said = {}
+    for name, field in StagerSettings.model_fields.items():
+        value = content.get(field.alias)
+        if isinstance(value, list):
+            value = tuple(value)
+        if value not in (None, "", field.default):
+            said[name] = value
+    if _has_password(str(said.get("catalog", ""))):
+        raise ConfigurationError(
+            f"{ODB_PATH}/Catalog holds a password, which everybody can read in the ODB: empty it, "
+            f"change the password, and set {environment_name('catalog')}"
+        )
+    return said
+
+
+def _has_password(url: str) -> bool:
+    try:
+        return bool(url) and make_url(url).password is not None
+    except ArgumentError:
+        return False
+
+
+def _validate(said: dict[str, tuple[Any, str]]) -> StagerSettings:
+    try:
+        settings = StagerSettings.model_validate({name: value for name, (value, _) in said.items()})
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            name = str(problem["loc"][0])
+            field = next(
+                (n for n, f in StagerSettings.model_fields.items() if name in (n, f.alias)), name
+            )
+            source = said[field][1] if field in said else "the defaults"
+            allowed = problem["msg"].removeprefix("Input should be ")
+            problems.append(f"{field} is {problem['input']!r} in {source}; allowed: {allowed}")
+        raise ConfigurationError("; ".join(problems)) from error
+    for kind in settings.kinds:
+        if kind not in KINDS:
+            raise ConfigurationError(
+                f"kinds has {kind!r} in {said['kinds'][1]}; allowed: {' '.join(KINDS)}"
+            )
+    return settings
+
+
+def _data_dir(settings: StagerSettings, folder: Path | None, client: Client | None) -> Path:
+    if settings.data_dir:
+        return Path(settings.data_dir).expanduser().resolve()
+    if client and client.odb_exists("/Logger/Data dir"):
+        named = str(client.odb_get("/Logger/Data dir"))
+        if named:
+            return Path(named).resolve()
+    if folder:
+        return (folder / "data").resolve()
+    raise ConfigurationError(
+        "no data folder: give --data-dir DIR, or --experiment DIR for a standalone experiment"
+    )
+
+
+def _catalog_url(named: str, folder: Path) -> str:
+    if not named:
+        return f"sqlite:///{folder.resolve() / 'catalog.sqlite'}"
+    try:
+        make_url(named)
+    except ArgumentError as error:
+        # The text itself may hold a password.
+        raise ConfigurationError(
+            "the catalog is no SQLAlchemy URL; wanted something like sqlite:////data/catalog.sqlite"
+            " or mysql+mysqldb://daq@host/cygno_db"
+        ) from error
+    return named

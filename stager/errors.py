@@ -1,0 +1,41 @@
+"""What can go wrong while staging; each message can be read to an operator as it is."""
+
+
+class StagerError(Exception):
+    """Root of all that the stager reports; no run file is ever touched by a failure."""
+
+
+class ConfigurationError(StagerError):
+    """The stager was not told enough, or something that is not allowed."""
+
+
+class CredentialsError(StagerError):
+    """Keys are missing, readable by others, or refused by the server."""
+
+
+class CatalogError(StagerError):
+    """The run catalog cannot be read or written."""
+
+
+class FileError(StagerError):
+    """A local file is damaged, gone, or was changed while it was staged."""
+
+
+class ChangingError(FileError):
+    """A local file changed while it was read: it is not closed yet."""
+
+
+class StoreError(StagerError):
+    """The object store refused or failed to do something with one object."""
+
+
+class StoreUnusableError(StoreError):
+    """The object store can do nothing for us now: not reachable, no such bucket."""
+
+
+class ConflictError(StoreError):
+    """An object of this name exists with other content; it is never overwritten."""
+
+
+class Stopped(StagerError):  # noqa: N818 - not an error: somebody asked us to end
+    """The program was asked to end in the middle of a step; what is begun is resumed later."""

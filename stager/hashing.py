@@ -1,0 +1,94 @@
+"""Hash a file once, while reading it once, in constant memory."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rawdata.checksum import (
+    COMPRESSION_SUFFIXES,
+    crc32c,
+    data_path,
+    read_sidecar,
+    sidecar_path,
+)
+from rawdata.errors import RawDataError
+from stager.errors import ChangingError, FileError
+from stager.runscan import RunScan
+
+_BLOCK_BYTES: Final = 1 << 22
+
+
+@dataclass(frozen=True)
+class FileHashes:
+    """Content of a file, in a few numbers; checksums are hexadecimal."""
+
+    size_bytes: int
+    mtime_ns: int
+    sha256: str
+    crc32c: str
+    md5: str
+
+
+def hash_file(path: Path, progress: Callable[[int], None]) -> FileHashes:
+    """Read a file once and return its hashes.
+
+    :param progress: called with the number of bytes after each block; what it raises ends it.
+    :raises FileError: if the file cannot be read; ChangingError if it changes meanwhile.
+    """
+    sha256, md5, crc, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0, 0
+    block = memoryview(bytearray(_BLOCK_BYTES))
+    try:
+        # MD5 is the slowest; it runs beside the others (hashlib lets go of the GIL).
+        with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1, "md5") as beside:
+            before = os.fstat(file.fileno())
+            while count := file.readinto(block):
+                part = block[:count]
+                done = beside.submit(md5.update, part)
+                sha256.update(part)
+                crc = crc32c(part, crc)
+                done.result()
+                size += count
+                progress(count)
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}") from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or (
+        size != after.st_size
+    ):
+        raise ChangingError(f"{path.name} changed while it was read: something writes to it")
+    return FileHashes(size, after.st_mtime_ns, sha256.hexdigest(), f"{crc:08x}", md5.hexdigest())
+
+
+def check_sidecars(path: Path, hashes: FileHashes, scan: RunScan) -> list[str]:
+    """Compare a run file with what its logger wrote beside it.
+
+    :returns: names of the sidecar files that it agrees with; none if there are none.
+    :raises FileError: if it disagrees with one; the file then is not what the logger wrote.
+    """
+    agreed = []
+    compressed = path.suffix in COMPRESSION_SUFFIXES
+    comparisons = [(path, "file", int(hashes.crc32c, 16), hashes.size_bytes)]
+    if compressed and scan.stream_crc32c is not None:
+        stream = (data_path(path), "uncompressed content", scan.stream_crc32c, scan.stream_bytes)
+        comparisons.append(stream)
+    for described, what, crc, size in comparisons:
+        beside = sidecar_path(described)
+        try:
+            sidecar = read_sidecar(beside)
+        except RawDataError as error:
+            raise FileError(f"{error}; mend or remove it") from error
+        if sidecar is None:
+            continue
+        if (sidecar.crc32c, sidecar.size_bytes) != (crc, size):
+            raise FileError(
+                f"{path.name} is damaged: the CRC32C of its {what} is {crc:08x} over {size} bytes,"
+                f" its logger wrote {sidecar.crc32c:08x} over {sidecar.size_bytes} bytes in "
+                f"{beside.name}{f' ({scan.damage})' if scan.damage else ''}; not uploaded. "
+                "Look at the disk, mend the file or its sidecar"
+            )
+        agreed.append(beside.name)
+    return agreed

@@ -1,0 +1,87 @@
+"""What a scanned run file says of its run, written into the tables of the catalog."""
+
+from typing import Any, Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from rawdata.odbdump import get
+from stager.models import File, Run, Runlog, Storage, now
+from stager.runlog import events_sent, frames_lost, utc_time, values_at_begin, values_at_end
+from stager.runscan import RunScan
+
+REPLAYER: Final = "cygno-replay"
+"""Client name of the program that feeds recorded runs."""
+
+
+def describe_run(session: Session, file: File, scan: RunScan) -> None:
+    """Write what a run file tells into ``runs`` and ``Runlog``, in the caller's transaction."""
+    begin, end = scan.begin or {}, scan.end or {}
+    number = file.run_number
+    run = session.get_one(Run, number)
+    run.events, run.trigger_events = _run_counts(session, number)
+    run.is_complete = scan.is_whole
+    run.start_time = utc_time(begin, "Start time")
+    run.stop_time = utc_time(end, "Stop time")
+    run.events_sent = events_sent(end, number)
+    run.frames_lost = frames_lost(end, number)
+    run.source = _replay_source(begin)
+    run.note = _note(run, file, scan)
+    run.updated_at = now()
+    row = runlog_row(session, number)
+    for column, value in {**values_at_begin(begin), **values_at_end(end)}.items():
+        if getattr(row, column) is None or column == "total_gas_flow":
+            setattr(row, column, value)
+    run.description = row.run_description
+    row.number_of_events = float(run.trigger_events)
+    row.file_size, row.file_checksum = file.size_bytes, file.md5
+    row.storage_local_status = Storage.STORED
+
+
+def runlog_row(session: Session, run_number: int) -> Runlog:
+    """Return the row of a run; the logger may have written it before us, in part."""
+    row = session.get(Runlog, run_number)
+    if row is None:
+        row = Runlog(run_number=run_number)
+        session.add(row)
+    for column in ("storage_local_status", "storage_cloud_status", "storage_tape_status"):
+        if getattr(row, column) is None:
+            setattr(row, column, Storage.UNKNOWN)
+    if row.online_reco_status is None:
+        row.online_reco_status = -1
+    if row.total_gas_flow is None:
+        row.total_gas_flow = -1.0
+    return row
+
+
+def _run_counts(session: Session, run_number: int) -> tuple[int, int]:
+    """Return whole and trigger events of a run; a subrun that lies there twice counts once."""
+    query = (
+        select(func.max(File.events), func.max(File.trigger_events))
+        .where(File.run_number == run_number, File.kind == "raw")
+        .group_by(File.subrun)
+    )
+    rows = session.execute(query).all()
+    return sum(row[0] or 0 for row in rows), sum(row[1] or 0 for row in rows)
+
+
+def _replay_source(begin: dict[str, Any]) -> str | None:
+    replay, clients = begin.get("Replay"), get(begin, "/System/Clients", {})
+    # The record of a replay stays in the ODB; it is of this run if the replayer was there.
+    replayed = isinstance(clients, dict) and any(
+        isinstance(client, dict) and client.get("Name") == REPLAYER for client in clients.values()
+    )
+    if not isinstance(replay, dict) or not replayed:
+        return None
+    return "; ".join(f"{name}: {value}" for name, value in replay.items())[:1000] or None
+
+
+def _note(run: Run, file: File, scan: RunScan) -> str | None:
+    notes = []
+    if scan.damage:
+        notes.append(f"{file.name} cannot be read beyond {scan.damage}")
+    if not scan.has_end:
+        notes.append(f"truncated: {file.name} has no end-of-run event; {scan.events} whole events")
+    if run.events_sent is not None and run.events_sent != run.trigger_events:
+        notes.append(f"{run.events_sent} events were sent, {run.trigger_events} are in the file")
+    return "; ".join(notes) or None
