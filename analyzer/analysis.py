@@ -1,0 +1,178 @@
+"""One event's analysis: images and waveforms; the same code online and from file.
+
+An event's result depends on its bytes, on the run's pedestals and on the settings, and on nothing
+else: so neither the number of threads nor the way the event came in can change a number.
+"""
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.conditions import RunConditions
+from analyzer.drs4 import Drs4Tables
+from analyzer.dtypes import CLUSTER, EVENT, WAVEFORM, EventFlag
+from analyzer.images import ImageAnalysis
+from analyzer.levels import Levels
+from analyzer.pedestal import Pedestal
+from analyzer.settings import AnalyzerSettings
+from analyzer.waveforms import analyze_waveforms
+from rawdata.errors import RawDataError
+from rawdata.event import Event
+from rawdata.layouts import camera as camera_banks
+from rawdata.layouts import digitizer, times
+
+NO_CAMERA: Final = 255
+"""Column `camera` of an event without any camera bank."""
+
+_MAX_TRIGGERS: Final = np.iinfo(np.uint16).max
+
+
+@dataclass
+class EventResult:
+    """What came of one event.
+
+    :param index: of the trigger event in the run, from 0.
+    :param rows: dataset -> rows.
+    :param problems: what was wrong with it, for people.
+    """
+
+    index: int
+    serial: int
+    rows: dict[str, npt.NDArray[Any]]
+    problems: list[str] = field(default_factory=list)
+
+
+class RunAnalysis:
+    """Analyzes the events of one run; `analyze` may be called from many threads at once.
+
+    :param tables: DRS4 tables, None where none are to be applied.
+
+    Each camera needs a pedestal before its frames can be analyzed: `cameras_without_pedestal` tells
+    which of an event lack one, `set_pedestal` gives it. Both belong to the one thread that hands
+    out events in the order of the run.
+    """
+
+    def __init__(
+        self,
+        conditions: RunConditions,
+        settings: AnalyzerSettings,
+        tables: Drs4Tables | None = None,
+    ) -> None:
+        self.conditions = conditions
+        self.settings = settings
+        self.levels: dict[int, Levels] = {}
+        self._tables = None if conditions.drs4_on_board else tables
+        self._local = threading.local()
+
+    def cameras_without_pedestal(self, event: Event) -> dict[int, npt.NDArray[np.uint16]]:
+        """Return the frames of an event whose camera has no pedestal yet: camera -> pixels.
+
+        Frames that cannot be read are left out: a later one of their camera will do.
+        """
+        frames = {}
+        for camera in camera_banks.camera_indices(event):
+            if camera not in self.levels:
+                with suppress(RawDataError):
+                    frames[camera] = camera_banks.decode_frame(event, camera)
+        return frames
+
+    def set_pedestal(self, camera: int, levels: Levels) -> None:
+        """Give a camera its pedestal, for the whole run."""
+        self.levels[camera] = levels
+
+    def pedestals(self) -> dict[int, Pedestal]:
+        """Return the pedestals in use: camera -> pedestal."""
+        return {camera: levels.pedestal for camera, levels in self.levels.items()}
+
+    def analyze(self, event: Event, index: int) -> EventResult:
+        """Analyze one event; what is wrong with it is flagged and told, never raised."""
+        problems: list[str] = []
+        try:
+            rows = self._analyze(event, problems)
+        except Exception as error:
+            # Whatever an event may hold, it must not end the run's analysis.
+            rows = {"events": _flagged(EventFlag.FAILED)}
+            problems = [f"analysis failed: {type(error).__name__}: {error}"]
+        for part in rows.values():
+            part["event"] = index
+        rows["events"]["serial"] = event.serial_number
+        rows["events"]["timestamp"] = event.timestamp
+        return EventResult(index, event.serial_number, rows, problems)
+
+    def _analyze(self, event: Event, problems: list[str]) -> dict[str, npt.NDArray[Any]]:
+        events: list[npt.NDArray[Any]] = []
+        clusters: list[npt.NDArray[Any]] = []
+        for camera in camera_banks.camera_indices(event):
+            row, found = self._analyze_camera(event, camera, problems)
+            row["camera"] = camera
+            found["camera"] = camera
+            events.append(row)
+            clusters.append(found)
+        if not events:
+            problems.append(f"no camera bank; it has: {' '.join(event) or 'none'}")
+            events.append(_flagged(EventFlag.NO_CAMERA))
+        waveforms, triggers, flag = self._analyze_digitizers(event, problems)
+        rows = np.concatenate(events)
+        rows["triggers"] = triggers
+        rows["flags"] |= np.uint16(flag)
+        return {
+            "events": rows,
+            "clusters": np.concatenate(clusters) if clusters else np.zeros(0, CLUSTER),
+            "waveforms": waveforms,
+        }
+
+    def _analyze_camera(
+        self, event: Event, camera: int, problems: list[str]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        nothing = np.zeros(0, CLUSTER)
+        levels = self.levels.get(camera)
+        try:
+            frame = camera_banks.decode_frame(event, camera, levels.shape if levels else None)
+        except RawDataError as error:
+            problems.append(str(error))
+            return _flagged(EventFlag.BAD_FRAME), nothing
+        if levels is None:
+            problems.append(f"camera {camera} has no pedestal")
+            return _flagged(EventFlag.BAD_FRAME), nothing
+        row, clusters = self._images(camera, levels).analyze(frame)
+        if times.fid_name(camera) in event:
+            try:
+                row["frame_id"] = times.decode_fid(event, camera)
+            except RawDataError as error:
+                problems.append(str(error))
+        return row, clusters
+
+    def _analyze_digitizers(
+        self, event: Event, problems: list[str]
+    ) -> tuple[npt.NDArray[Any], int, EventFlag]:
+        nothing = np.zeros(0, WAVEFORM)
+        if digitizer.HEADER_BANK not in event and digitizer.SAMPLES_BANK not in event:
+            return nothing, 0, EventFlag(0)
+        try:
+            header, samples = digitizer.decode(event)
+            rows = analyze_waveforms(header, samples, self.settings, self._tables)
+        except RawDataError as error:
+            problems.append(str(error))
+            return nothing, 0, EventFlag.BAD_DIGITIZER
+        triggers = max((board.triggers for board in header.boards), default=0)
+        return rows, min(triggers, _MAX_TRIGGERS), EventFlag(0)
+
+    def _images(self, camera: int, levels: Levels) -> ImageAnalysis:
+        """Return this thread's own analysis of a camera's frames."""
+        images: dict[int, ImageAnalysis] | None = getattr(self._local, "images", None)
+        if images is None:
+            images = self._local.images = {}
+        if camera not in images:
+            images[camera] = ImageAnalysis(levels, self.settings)
+        return images[camera]
+
+
+def _flagged(flag: EventFlag) -> npt.NDArray[Any]:
+    row = np.zeros(1, EVENT)
+    row["camera"] = NO_CAMERA
+    row["flags"] = int(flag)
+    return row

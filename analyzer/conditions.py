@@ -1,0 +1,66 @@
+"""What the analyzer must know of a run; the same from the ODB and from the dump in its file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from analyzer.errors import AnalyzerError
+from analyzer.settings import SETTINGS_PATH, AnalyzerSettings
+from rawdata import odbdump
+
+TRIGGER_EVENT_ID = 1
+"""Event id of the Trigger equipment: its events hold the frames."""
+
+
+@dataclass(frozen=True)
+class RunConditions:
+    """The conditions of one run.
+
+    :param is_pedestal: the run makes a pedestal (``/Configurations/Pedestal``).
+    :param drs4_on_board: the digitizer itself corrects the DRS4
+        (``/Configurations/DRS4Correction``).
+    :param begin_time: unix time of its begin [s], 0 if it is not known.
+    """
+
+    run: int
+    exposure_s: float = 0.0
+    is_pedestal: bool = False
+    drs4_on_board: bool = False
+    begin_time: int = 0
+
+
+def conditions_of(odb: Mapping[str, Any], run: int) -> RunConditions:
+    """Return a run's conditions from an ODB, or from the part of it that has the keys.
+
+    >>> conditions_of({"Configurations": {"Exposure": 0.3, "Pedestal": True}}, 7)
+    RunConditions(run=7, exposure_s=0.3, is_pedestal=True, drs4_on_board=False, begin_time=0)
+    """
+    begin = odbdump.get(odb, "/Runinfo/Start time binary", 0)
+    return RunConditions(
+        run,
+        exposure_s=float(odbdump.get(odb, "/Configurations/Exposure", 0.0) or 0.0),
+        is_pedestal=bool(odbdump.get(odb, "/Configurations/Pedestal", False)),
+        drs4_on_board=bool(odbdump.get(odb, "/Configurations/DRS4Correction", False)),
+        begin_time=int(begin or 0),
+    )
+
+
+def settings_of(odb: Mapping[str, Any], where: str) -> AnalyzerSettings | None:
+    """Return the analyzer's settings as they stood in an ODB, None if it had none.
+
+    :param where: for the error message.
+    :raises AnalyzerError: if they are out of bounds.
+    """
+    content = odbdump.get(odb, SETTINGS_PATH)
+    if not isinstance(content, Mapping):
+        return None
+    try:
+        return AnalyzerSettings.model_validate(dict(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = "/".join(str(part) for part in first["loc"])
+        raise AnalyzerError(
+            f"{where}: {SETTINGS_PATH}/{key} is {first['input']!r}: {first['msg']}"
+        ) from error

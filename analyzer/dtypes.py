@@ -1,0 +1,147 @@
+"""What the analyzer's results are: one row type per dataset; titles say what and in which unit.
+
+Fields are declared ``((title, name), type)``. Each row carries `event`, the index of the trigger
+event in the run from 0, and where it applies `camera`. Positions are in pixels of the raw frame,
+x the column and y the row, both from 0 and at the middle of the pixel. Names beginning with ``sc_``
+are CYGNO's (winter 2023), whose own x and y are turned: see ``docs/reference``.
+"""
+
+from collections.abc import Mapping
+from enum import IntFlag
+from typing import Any, Final
+
+import numpy as np
+
+
+class EventFlag(IntFlag):
+    """What is to be known of an event; column `flags` of the events."""
+
+    FALLBACK_PEDESTAL = 1 << 0
+    """No pedestal run fitted: the pedestal was estimated from the run's first frame."""
+    SPARK = 1 << 1
+    """The whole frame is lit; clusters were not searched."""
+    CUT_SHORT = 1 << 2
+    """Too much light for clusters, or more clusters than allowed: those found are not all."""
+    SATURATED = 1 << 3
+    """Some pixels reached cimax."""
+    NO_CAMERA = 1 << 4
+    """There is no camera bank."""
+    BAD_FRAME = 1 << 5
+    """The frame has not the size or type of the run's frames: it was not analyzed."""
+    BAD_DIGITIZER = 1 << 6
+    """The digitizer banks could not be read: no waveforms were analyzed."""
+    FAILED = 1 << 7
+    """The analysis of this event failed; the message log says why."""
+
+
+class ClusterFlag(IntFlag):
+    """What is to be known of a cluster; column `flags` of the clusters."""
+
+    OUTSIDE = 1 << 0
+    """Its centre is outside of the acceptance (xmin, xmax, ymin, ymax)."""
+    AT_EDGE = 1 << 1
+    """It touches the edge of the frame."""
+
+
+class WaveformFlag(IntFlag):
+    """What is to be known of a waveform; column `flags` of the waveforms."""
+
+    DRS4_CORRECTED = 1 << 0
+    """The DRS4 tables were applied."""
+    SATURATED = 1 << 1
+    """Some samples are at the end of the digitizer's range."""
+
+
+EVENT: Final = np.dtype(
+    [
+        (("index of the trigger event in the run", "event"), np.uint32),
+        (("index of the camera", "camera"), np.uint8),
+        (("MIDAS serial number", "serial"), np.uint32),
+        (("MIDAS time stamp [s since 1970; generations B and C: ms]", "timestamp"), np.uint32),
+        (("camera's own frame number (bank FID), 0 if there is none", "frame_id"), np.uint32),
+        (("flags, see EventFlag", "flags"), np.uint16),
+        (("triggers of the digitizers in this event", "triggers"), np.uint16),
+        (("mean of the raw pixels [ADU]", "image_mean"), np.float32),
+        (("standard deviation of the raw pixels [ADU]", "image_sigma"), np.float32),
+        (("highest raw pixel [ADU]", "image_max"), np.uint16),
+        (("saturated pixels", "saturated"), np.uint32),
+        (("mean of pixels without light above the pedestal [ADU]", "residual_mean"), np.float32),
+        (("noise of pixels without light about the pedestal [ADU]", "noise"), np.float32),
+        (("spread of the rows' common shift [ADU]", "row_noise"), np.float32),
+        (("sum of all pixels above the pedestal [ADU]", "light"), np.float32),
+        (("clusters in this frame", "n_clusters"), np.uint32),
+        (("sum of the integrals of the clusters [ADU]", "cluster_light"), np.float32),
+    ]
+)
+
+CLUSTER: Final = np.dtype(
+    [
+        (("index of the trigger event in the run", "event"), np.uint32),
+        (("index of the camera", "camera"), np.uint8),
+        (("flags, see ClusterFlag", "flags"), np.uint16),
+        (("pixels summed: those over threshold and the rim around", "sc_size"), np.int32),
+        (("pixels above nsigma times noise, without the rim", "sc_nhits"), np.int32),
+        (("macro-pixels over threshold", "sc_nmacro"), np.int32),
+        (("light above the pedestal in all pixels of sc_size [ADU]", "sc_integral"), np.float32),
+        (("standard deviation of the pixels without the rim [ADU]", "sc_rms"), np.float32),
+        (("light-weighted mean column [pixel]", "sc_xmean"), np.float32),
+        (("light-weighted mean row [pixel]", "sc_ymean"), np.float32),
+        (("first column, without the rim [pixel]", "sc_xmin"), np.int32),
+        (("last column, without the rim [pixel]", "sc_xmax"), np.int32),
+        (("first row, without the rim [pixel]", "sc_ymin"), np.int32),
+        (("last row, without the rim [pixel]", "sc_ymax"), np.int32),
+        (("extent along the main axis, without the rim [pixel]", "sc_length"), np.float32),
+        (("extent across the main axis, without the rim [pixel]", "sc_width"), np.float32),
+        (("angle of the main axis from +x to +y [rad]", "sc_theta"), np.float32),
+        (("light-weighted rms along the main axis [pixel]", "sc_longrms"), np.float32),
+        (("light-weighted rms across the main axis [pixel]", "sc_latrms"), np.float32),
+    ]
+)
+
+WAVEFORM: Final = np.dtype(
+    [
+        (("index of the trigger event in the run", "event"), np.uint32),
+        (("index of the digitizer board", "board"), np.uint8),
+        (("model of the board: 1742, 1720", "model"), np.uint16),
+        (("index of the trigger in the event", "trigger"), np.uint16),
+        (("channel of the board", "channel"), np.uint8),
+        (("flags, see WaveformFlag", "flags"), np.uint16),
+        (("trigger time tag as the board gave it", "time_tag"), np.uint64),
+        (("time between samples [ns]", "sampling_ns"), np.float32),
+        (("mean of the baseline [ADC counts]", "baseline"), np.float32),
+        (("standard deviation of the baseline [ADC counts]", "noise"), np.float32),
+        (("largest excursion below the baseline [ADC counts]", "amplitude"), np.float32),
+        (("sample of the largest excursion", "peak_sample"), np.uint16),
+        (
+            ("charge after the baseline at 50 ohm, negative pulses count up [pC]", "charge"),
+            np.float32,
+        ),
+    ]
+)
+
+DATASETS: Final[dict[str, np.dtype[Any]]] = {
+    "events": EVENT,
+    "clusters": CLUSTER,
+    "waveforms": WAVEFORM,
+}
+"""Datasets of a results file and their rows."""
+
+
+def titles(dtype: np.dtype[Any]) -> dict[str, str]:
+    """Return what each field of a row means, with its unit.
+
+    >>> titles(CLUSTER)["sc_xmean"]
+    'light-weighted mean column [pixel]'
+    """
+    fields: Mapping[str, Any] = dtype.fields or {}
+    return {name: str(fields[name][2]) for name in dtype.names or ()}
+
+
+def untitled(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the same row type without titles, as HDF5 stores it.
+
+    >>> untitled(EVENT).itemsize == EVENT.itemsize
+    True
+    """
+    fields: Mapping[str, Any] = dtype.fields or {}
+    return np.dtype([(name, fields[name][0]) for name in dtype.names or ()])

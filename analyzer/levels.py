@@ -1,0 +1,82 @@
+"""A pedestal made ready for the kernels, once a run."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.kernels.frame import DEFECT, MAX_CLIP, SCALE
+from analyzer.pedestal import Pedestal
+from analyzer.settings import AnalyzerSettings
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What the kernels need of a pedestal; all arrays are read-only, so threads may share it.
+
+    :param level: (rows, columns) uint16, mean [1/32 ADU], ``DEFECT`` for pixels to ignore.
+    :param noise: (rows, columns) float32, noise of each pixel [ADU].
+    :param scale: (macro rows, macro columns) float32, 1 / (32 * good pixels), 0 without any.
+    :param smooth_noise: (macro rows, macro columns) float32, noise of the mean of 3x3 macro-pixels
+        [ADU], 0 where nothing may be found.
+    :param clip: largest residual of a pixel without light [1/32 ADU].
+    """
+
+    pedestal: Pedestal
+    rebin: int
+    level: npt.NDArray[np.uint16]
+    noise: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32]
+    smooth_noise: npt.NDArray[np.float32]
+    clip: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the frames."""
+        return self.level.shape[0], self.level.shape[1]
+
+    @property
+    def macro_shape(self) -> tuple[int, int]:
+        """Rows and columns of the rebinned frames."""
+        return self.scale.shape[0], self.scale.shape[1]
+
+
+def prepare_levels(pedestal: Pedestal, settings: AnalyzerSettings) -> Levels:
+    """Round a pedestal to 1/32 ADU and work out the noise of macro-pixels.
+
+    >>> flat = np.full((8, 8), 2.4, np.float32)
+    >>> pedestal = Pedestal(flat + 97.6, flat, np.zeros((8, 8), np.uint8), frames=100)
+    >>> levels = prepare_levels(pedestal, AnalyzerSettings())
+    >>> levels.macro_shape, int(levels.level[0, 0]), 1 / levels.scale[0, 0]
+    ((2, 2), 3200, np.float32(512.0))
+    """
+    rebin = settings.rebin
+    fixed = np.rint(np.nan_to_num(pedestal.mean, nan=0.0) * SCALE)
+    bad = (pedestal.defects != 0) | (fixed < 0) | (fixed >= DEFECT)
+    level = np.where(bad, DEFECT, fixed).astype(np.uint16)
+    noise = np.where(bad, 0, pedestal.sigma).astype(np.float32)
+    good = _macro_sum((~bad).astype(np.float64), rebin)
+    variance = _macro_sum(noise.astype(np.float64) ** 2, rebin)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.where(good > 0, 1 / (SCALE * good), 0).astype(np.float32)
+        macro_variance = np.where(good > 0, variance / good**2, 0)
+    smooth = np.sqrt(_box_sum(macro_variance)) / 9
+    clip = min(MAX_CLIP, round(settings.clip_sigma * pedestal.typical_sigma() * SCALE))
+    levels = Levels(pedestal, rebin, level, noise, scale, smooth.astype(np.float32), clip)
+    for array in (levels.level, levels.noise, levels.scale, levels.smooth_noise):
+        array.flags.writeable = False
+    return levels
+
+
+def _macro_sum(values: npt.NDArray[np.float64], rebin: int) -> npt.NDArray[np.float64]:
+    rows, columns = values.shape
+    padded = np.pad(values, ((0, -rows % rebin), (0, -columns % rebin)))
+    shape = (padded.shape[0] // rebin, rebin, padded.shape[1] // rebin, rebin)
+    return np.asarray(padded.reshape(shape).sum(axis=(1, 3)))
+
+
+def _box_sum(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    padded = np.pad(values, 1)
+    rows, columns = values.shape
+    parts = [padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
+    return np.asarray(np.sum(parts, axis=0))

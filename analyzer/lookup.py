@@ -1,0 +1,99 @@
+"""Which pedestal a run is analyzed with.
+
+The nearest earlier pedestal file of the data folder that fits (camera, shape, exposure); else an
+estimate from the run's own first frame of that camera. Both are the same online and from file.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.analysis import RunAnalysis
+from analyzer.errors import PedestalError
+from analyzer.frames import as_frame
+from analyzer.levels import Levels, prepare_levels
+from analyzer.pedestal import Pedestal, estimate_pedestal
+from analyzer.pedestal_files import find_pedestal, read_pedestals
+from analyzer.settings import AnalyzerSettings
+from rawdata.event import Event
+
+Tell = Callable[[str, bool], object]
+"""``tell(text, is_error)``: say something to a person."""
+
+
+class PedestalLookup:
+    """Finds pedestals and keeps the last one ready, since runs in a row share it.
+
+    :param folders: where pedestal files lie.
+    :param given: a pedestal file to use instead, whatever its run.
+    """
+
+    def __init__(self, folders: Sequence[Path], given: Path | None = None) -> None:
+        self.folders = list(folders)
+        self._given = None if given is None else (given, read_pedestals(given))
+        self._ready: dict[int, tuple[Pedestal, AnalyzerSettings, Levels]] = {}
+
+    def equip(self, analysis: RunAnalysis, event: Event, index: int, tell: Tell) -> None:
+        """Give a pedestal to each camera of an event that has none yet.
+
+        :param index: the event's index in the run, which an estimate names as its source.
+        :raises PedestalError: if the pedestal file that was given does not fit.
+        """
+        for camera, frame in analysis.cameras_without_pedestal(event).items():
+            pedestal = self._pedestal(analysis, camera, frame, index, tell)
+            analysis.set_pedestal(camera, self._levels(camera, pedestal, analysis.settings))
+
+    def _pedestal(
+        self,
+        analysis: RunAnalysis,
+        camera: int,
+        frame: npt.NDArray[np.uint16],
+        index: int,
+        tell: Tell,
+    ) -> Pedestal:
+        conditions = analysis.conditions
+        shape = (frame.shape[0], frame.shape[1])
+        if self._given is not None:
+            return self._fitting(camera, shape)
+        found, troubles = find_pedestal(
+            self.folders, conditions.run, camera, shape, conditions.exposure_s
+        )
+        for trouble in troubles:
+            tell(trouble, True)
+        if found is not None:
+            return found
+        source = f"estimated from event {index} of run {conditions.run}"
+        tell(
+            f"run {conditions.run}: no earlier pedestal fits camera {camera} ({shape[0]}x"
+            f"{shape[1]}, {conditions.exposure_s} s) in {', '.join(map(str, self.folders))}: "
+            f"{source}; take a pedestal run",
+            False,
+        )
+        return estimate_pedestal(
+            as_frame(frame), analysis.settings, exposure_s=conditions.exposure_s, source=source
+        )
+
+    def _fitting(self, camera: int, shape: tuple[int, int]) -> Pedestal:
+        path, pedestals = self._given or (Path(), {})
+        pedestal = pedestals.get(camera)
+        if pedestal is None:
+            known = ", ".join(map(str, pedestals)) or "none"
+            raise PedestalError(f"{path} has no pedestal of camera {camera}; it has: {known}")
+        if pedestal.shape != shape:
+            raise PedestalError(
+                f"{path}: the pedestal of camera {camera} has {pedestal.shape[0]}x"
+                f"{pedestal.shape[1]} pixels, the run's frames {shape[0]}x{shape[1]}; "
+                "give a pedestal of the same camera and crop"
+            )
+        return pedestal
+
+    def _levels(self, camera: int, pedestal: Pedestal, settings: AnalyzerSettings) -> Levels:
+        last = self._ready.get(camera)
+        if last and last[0].run == pedestal.run != 0 and last[1] == settings:
+            if np.array_equal(last[0].mean, pedestal.mean):
+                return last[2]
+        levels = prepare_levels(pedestal, settings)
+        self._ready[camera] = (pedestal, settings, levels)
+        return levels

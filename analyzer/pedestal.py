@@ -1,0 +1,257 @@
+"""Pedestals: mean, noise and defects of each pixel, from a pedestal run or else one frame.
+
+A pedestal run gives each pixel's mean and standard deviation over frames without light. Median and
+spread of the first frames say what is noise and what is light (a particle in the sensor, say); all
+frames are then summed within five times the noise, in whole numbers, so that any number of frames
+needs the same memory and the sum does not depend on their order.
+"""
+
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.errors import PedestalError
+from analyzer.frames import as_frame
+from analyzer.kernels.pedestal import accumulate, center_and_spread
+from analyzer.settings import AnalyzerSettings
+
+FloatImage = npt.NDArray[np.float32]
+Image = npt.NDArray[np.uint16]
+
+MAD_TO_SIGMA: Final = 1.4826
+"""Standard deviation over median absolute deviation of a normal distribution."""
+
+REFERENCE_FRAMES: Final = 15
+"""First frames whose median tells noise from light."""
+
+CLIP_SIGMA: Final = 5.0
+"""Values farther from the median are not noise."""
+
+DEAD_FRACTION: Final = 0.2
+"""A pixel with less than that part of the usual noise does not react."""
+
+UNSTABLE_FRACTION: Final = 0.1
+"""A pixel with more than that part of its values left out is a defect."""
+
+ALONE_SIGMA: Final = 3.5
+"""In a single frame light and hot pixels look alike; a hot pixel is alone: none of the 24 pixels
+around it is that many times the noise above its pedestal."""
+
+CLIPPED_3_SIGMA: Final = 0.98658
+"""Standard deviation of a normal distribution cut at 3 sigma, over the uncut one."""
+
+
+class Defect(IntFlag):
+    """Why a pixel is ignored."""
+
+    HOT = 1
+    NOISY = 2
+    DEAD = 4
+    UNSTABLE = 8
+
+
+@dataclass(frozen=True)
+class Pedestal:
+    """The pedestal of one camera.
+
+    :param mean: (rows, columns) float32 [ADU].
+    :param sigma: (rows, columns) float32 [ADU].
+    :param defects: (rows, columns) uint8, `Defect` flags, 0 for good pixels.
+    :param frames: how many frames it was made from.
+    :param source: where it comes from, for people: ``run 1101``, or ``estimated from event 0``.
+    :param run: the pedestal run; 0 if it was estimated from a frame.
+    """
+
+    mean: FloatImage
+    sigma: FloatImage
+    defects: npt.NDArray[np.uint8]
+    frames: int
+    exposure_s: float = 0.0
+    temperature_c: float = float("nan")
+    source: str = ""
+    run: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.mean.shape[0], self.mean.shape[1]
+
+    @property
+    def is_estimate(self) -> bool:
+        """True if no pedestal run fitted and one frame had to do."""
+        return self.run == 0
+
+    def typical_sigma(self) -> float:
+        """Return the median noise of the good pixels [ADU]."""
+        good = self.sigma[self.defects == 0]
+        return float(np.median(good)) if good.size else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """Return what is worth telling of it."""
+        return {
+            "source": self.source,
+            "run": self.run,
+            "frames": self.frames,
+            "rows": self.shape[0],
+            "columns": self.shape[1],
+            "mean_adu": round(float(self.mean.mean(dtype=np.float64)), 3),
+            "noise_adu": round(self.typical_sigma(), 3),
+            "defects": int(np.count_nonzero(self.defects)),
+        }
+
+
+class PedestalBuilder:
+    """Sums frames of one camera to a pedestal; memory does not grow with their number."""
+
+    def __init__(self, shape: tuple[int, int], settings: AnalyzerSettings) -> None:
+        self.shape = shape
+        self.frames = 0
+        self._settings = settings
+        self._first: list[Image] = []
+        self._center: Image | None = None
+        self._clip = np.empty(0, np.uint16)
+        self._count = np.zeros(shape, np.uint32)
+        self._total = np.zeros(shape, np.int64)
+        self._squares = np.zeros(shape, np.int64)
+
+    def add(self, frame: Image) -> None:
+        """Add one frame, (rows, columns) uint16 [ADU].
+
+        :raises PedestalError: if its shape is not that of the frames before.
+        """
+        if frame.shape != self.shape:
+            raise PedestalError(
+                f"frame {self.frames} has {frame.shape[0]}x{frame.shape[1]} pixels, "
+                f"those before {self.shape[0]}x{self.shape[1]}; a pedestal needs one shape"
+            )
+        self.frames += 1
+        if self._center is not None:
+            self._sum(frame, self._center)
+            return
+        self._first.append(frame.copy())
+        if len(self._first) == REFERENCE_FRAMES:
+            self._use_first()
+
+    def build(
+        self, *, exposure_s: float, source: str, run: int, temperature_c: float = float("nan")
+    ) -> Pedestal:
+        """Return the pedestal.
+
+        :raises PedestalError: if there were too few frames.
+        """
+        least = self._settings.pedestal_min_frames
+        if self.frames < least:
+            raise PedestalError(
+                f"{source}: {self.frames} frames, a pedestal needs at least {least} "
+                "(setting Pedestal frames); take a longer pedestal run"
+            )
+        center = self._use_first() if self._center is None else self._center
+        count = np.maximum(self._count, 2).astype(np.float64)
+        mean = (center + self._total / count).astype(np.float32)
+        variance = (self._squares - self._total.astype(np.float64) ** 2 / count) / (count - 1)
+        sigma = np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+        defects = find_defects(mean, sigma, self._settings)
+        left_out = 1.0 - self._count / self.frames
+        defects[left_out > UNSTABLE_FRACTION] |= np.uint8(Defect.UNSTABLE)
+        return Pedestal(
+            mean,
+            sigma,
+            defects,
+            self.frames,
+            exposure_s=exposure_s,
+            temperature_c=temperature_c,
+            source=source,
+            run=run,
+        )
+
+    def _use_first(self) -> Image:
+        stack = np.stack(self._first)
+        center = np.empty(self.shape, np.uint16)
+        spread = np.empty(self.shape, np.uint16)
+        center_and_spread(stack, center, spread)
+        usual = float(spread.mean(dtype=np.float64))
+        sigma = MAD_TO_SIGMA * np.maximum(spread.astype(np.float32), max(usual, 0.5))
+        self._clip = np.minimum(np.ceil(CLIP_SIGMA * sigma), 65535).astype(np.uint16)
+        self._center = center
+        self._first = []
+        for frame in stack:
+            self._sum(frame, center)
+        return center
+
+    def _sum(self, frame: Image, center: Image) -> None:
+        accumulate(
+            as_frame(frame), self._center, self._clip, self._count, self._total, self._squares
+        )
+
+
+def find_defects(
+    mean: FloatImage, sigma: FloatImage, settings: AnalyzerSettings
+) -> npt.NDArray[np.uint8]:
+    """Flag pixels that are hot for their row, noisy or dead; return `Defect` flags as uint8.
+
+    >>> mean, sigma = np.full((4, 4), 100, np.float32), np.full((4, 4), 2.4, np.float32)
+    >>> mean[1, 2], sigma[3, 0] = 400, 40
+    >>> flags = find_defects(mean, sigma, AnalyzerSettings())
+    >>> Defect(int(flags[1, 2])).name, Defect(int(flags[3, 0])).name, int((flags == 0).sum())
+    ('HOT', 'NOISY', 14)
+    """
+    usual = float(np.median(sigma))
+    level = np.median(mean, axis=1, keepdims=True)
+    defects = np.zeros(mean.shape, np.uint8)
+    defects[mean - level > settings.hot_adu] |= np.uint8(Defect.HOT)
+    defects[sigma > settings.noisy_factor * usual] |= np.uint8(Defect.NOISY)
+    defects[(sigma < DEAD_FRACTION * usual) | ~np.isfinite(mean + sigma)] |= np.uint8(Defect.DEAD)
+    return defects
+
+
+def estimate_pedestal(
+    frame: Image, settings: AnalyzerSettings, *, exposure_s: float = 0.0, source: str = ""
+) -> Pedestal:
+    """Estimate a pedestal from one frame that may hold light: the fallback without pedestal run.
+
+    The mean is the level of the row plus the level of the column, each without outliers; the noise
+    is one number for all pixels; defects are pixels that stand out alone, with none lit around.
+    Pixel-to-pixel differences and the noise of single pixels stay unknown.
+    """
+    values = frame.astype(np.float32)
+    model = _robust_level(values, 1) + np.float32(0)
+    model = np.broadcast_to(model, values.shape) + _robust_level(values - model, 0)
+    residual = values - model
+    sigma = _robust_sigma(residual)
+    rows, columns = np.nonzero(residual > settings.hot_adu)
+    padded = np.pad(residual, 2, constant_values=0)
+    near = [(i, j) for i in range(5) for j in range(5) if (i, j) != (2, 2)]
+    around = np.stack([padded[rows + i, columns + j] for i, j in near])
+    is_alone = (around < ALONE_SIGMA * sigma).all(axis=0)
+    defects = np.zeros(frame.shape, np.uint8)
+    defects[rows[is_alone], columns[is_alone]] = Defect.HOT
+    return Pedestal(
+        model.astype(np.float32),
+        np.full(frame.shape, sigma, np.float32),
+        defects,
+        frames=1,
+        exposure_s=exposure_s,
+        source=source or "estimated from one frame",
+    )
+
+
+def _robust_level(values: FloatImage, axis: int) -> FloatImage:
+    """Return the mean along an axis of what is within 3 sigma of the median; that axis has 1."""
+    middle = np.median(values, axis=axis, keepdims=True)
+    residual = values - middle
+    spread = MAD_TO_SIGMA * np.median(np.abs(residual), axis=axis, keepdims=True)
+    inside = np.abs(residual) <= 3 * np.maximum(spread, 0.5)
+    kept = np.where(inside, residual, 0).sum(axis=axis, keepdims=True)
+    level = middle + kept / inside.sum(axis=axis, keepdims=True)
+    return np.asarray(level, np.float32)
+
+
+def _robust_sigma(residual: FloatImage) -> float:
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(residual)))
+    for _ in range(3):
+        inside = residual[np.abs(residual) <= 3 * max(sigma, 0.1)]
+        sigma = float(inside.std(dtype=np.float64)) / CLIPPED_3_SIGMA
+    return sigma

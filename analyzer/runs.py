@@ -1,0 +1,180 @@
+"""Analyze a run from its file."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from analyzer.analysis import EventResult, RunAnalysis
+from analyzer.conditions import TRIGGER_EVENT_ID, conditions_of, settings_of
+from analyzer.drs4 import Drs4Tables, read_tables
+from analyzer.errors import PedestalError, RunDataError
+from analyzer.lookup import PedestalLookup, Tell
+from analyzer.pedestal_files import pedestal_name
+from analyzer.pedestal_run import PedestalRun
+from analyzer.pipeline import Pipeline
+from analyzer.record import Counts, begin_attributes, end_attributes
+from analyzer.results import ResultsWriter
+from analyzer.run_files import run_number_of
+from analyzer.settings import AnalyzerSettings
+from rawdata.event import END_OF_RUN
+from rawdata.runfile import RunFile, RunFileError
+
+Progress = Callable[[int, float], object]
+"""``progress(events, part)``: told how many events are analyzed and the part of the file read."""
+
+
+@dataclass
+class RunSummary:
+    """What came of a run.
+
+    :param damage: where and why its file is damaged; empty if it is not.
+    :param has_end: whether the file has the ODB dump at end of run.
+    """
+
+    run: int
+    source: Path
+    output: Path
+    counts: Counts = field(default_factory=Counts)
+    pedestals: dict[int, dict[str, Any]] = field(default_factory=dict)
+    pedestal_file: Path | None = None
+    damage: str = ""
+    has_end: bool = False
+    duration_s: float = 0.0
+
+
+def tables_of(settings: AnalyzerSettings) -> Drs4Tables | None:
+    """Return the DRS4 tables that the settings name, None if they name none.
+
+    :raises AnalyzerError: if they cannot be read.
+    """
+    if not settings.drs4_tables:
+        return None
+    return read_tables(settings.drs4_tables, settings.drs4_site)
+
+
+def analyze_run(
+    source: Path,
+    output: Path,
+    lookup: PedestalLookup,
+    *,
+    settings: AnalyzerSettings | None = None,
+    workers: int = 1,
+    tell: Tell = lambda *_: None,
+    progress: Progress = lambda *_: None,
+    makes_pedestal: bool = True,
+) -> RunSummary:
+    """Analyze a run file; the results appear at `output` when they are whole.
+
+    A damaged file gives the results of its whole events. A pedestal run also gives its pedestal
+    file, beside `output`.
+
+    :param settings: None takes those in the file's ODB dump, or else the defaults.
+    :param tell: told what a person should know, one line each.
+    :raises RunDataError: if the file cannot be read at all.
+    :raises AnalyzerError: if its pedestal, its settings or the output are no good.
+    """
+    began = time.monotonic()
+    try:
+        with RunFile(source) as file:
+            reader = _Reader(file, source, output, settings)
+            summary = reader.run(lookup, workers, tell, progress, makes_pedestal)
+    except RunFileError as error:
+        raise RunDataError(str(error)) from error
+    summary.duration_s = time.monotonic() - began
+    return summary
+
+
+class _Reader:
+    """One run file on its way through the analysis."""
+
+    def __init__(
+        self, file: RunFile, source: Path, output: Path, settings: AnalyzerSettings | None
+    ) -> None:
+        odb = file.odb_begin or {}
+        self.file = file
+        self.conditions = conditions_of(odb, run_number_of(source, file))
+        chosen = settings or settings_of(odb, str(source)) or AnalyzerSettings()
+        self.analysis = RunAnalysis(self.conditions, chosen, tables_of(chosen))
+        self.summary = RunSummary(self.conditions.run, source, output)
+        self.end_time = 0
+
+    def run(
+        self,
+        lookup: PedestalLookup,
+        workers: int,
+        tell: Tell,
+        progress: Progress,
+        makes_pedestal: bool,
+    ) -> RunSummary:
+        summary, conditions = self.summary, self.conditions
+        settings = self.analysis.settings
+        pedestal = None
+        if conditions.is_pedestal and makes_pedestal:
+            pedestal = PedestalRun(conditions, settings)
+        attributes = begin_attributes(conditions, settings, summary.source.name)
+        writer = ResultsWriter(summary.output, attributes)
+        try:
+            with Pipeline[EventResult](workers) as pipeline:
+                self._read(pipeline, writer, lookup, pedestal, tell, progress)
+            for camera, used in self.analysis.pedestals().items():
+                summary.pedestals[camera] = used.summary()
+            writer.close(
+                end_attributes(self.analysis, summary.counts, self.end_time, summary.damage)
+            )
+        except BaseException:
+            writer.abandon()
+            raise
+        if not summary.counts.seen:
+            tell(f"{summary.source}: run {summary.run} has no trigger events", True)
+        if pedestal is not None:
+            self._write_pedestal(pedestal, tell)
+        return summary
+
+    def _read(
+        self,
+        pipeline: Pipeline[EventResult],
+        writer: ResultsWriter,
+        lookup: PedestalLookup,
+        pedestal: PedestalRun | None,
+        tell: Tell,
+        progress: Progress,
+    ) -> None:
+        counts = self.summary.counts
+
+        def take(result: EventResult) -> None:
+            for problem in result.problems:
+                tell(f"run {self.summary.run}, event {result.index}: {problem}", True)
+            counts.add(result)
+            writer.append(result.rows)
+            progress(counts.analyzed, self.file.bytes_read / max(self.file.file_bytes, 1))
+
+        try:
+            for event in self.file:
+                if pedestal is not None:
+                    pedestal.add(event)
+                if event.event_id == END_OF_RUN:
+                    self.summary.has_end = True
+                    self.end_time = event.timestamp
+                if event.event_id != TRIGGER_EVENT_ID:
+                    continue
+                for result in pipeline.make_room():
+                    take(result)
+                lookup.equip(self.analysis, event, counts.seen, tell)
+                pipeline.submit(partial(self.analysis.analyze, event, counts.seen))
+                counts.seen += 1
+                self.end_time = event.timestamp
+        except RunFileError as error:
+            self.summary.damage = str(error)
+        for result in pipeline.rest():
+            take(result)
+
+    def _write_pedestal(self, pedestal: PedestalRun, tell: Tell) -> None:
+        path = self.summary.output.with_name(pedestal_name(self.summary.run))
+        try:
+            pedestal.write(path, self.summary.source)
+            self.summary.pedestal_file = path
+        except PedestalError as error:
+            tell(str(error), True)

@@ -1,0 +1,167 @@
+"""Settings of the analyzer, in the ODB at /Equipment/Analyzer/Settings.
+
+Names in small letters are CYGNO's own (``configFile_LNGS.txt`` of its reconstruction, winter 2023)
+and mean what they mean there; the others belong to our way of finding clusters.
+"""
+
+from typing import Any, ClassVar, Final, Literal, Self
+
+from pydantic import model_validator
+
+from experiment.settings import Settings, setting
+
+SETTINGS_PATH: Final = "/Equipment/Analyzer/Settings"
+
+Profile = Literal["LNGS", "LNF", "MANGO"]
+
+PROFILES: Final[dict[str, dict[str, Any]]] = {
+    "LNGS": {},
+    "LNF": {"nsigma": 0.8, "min_neighbors_average": 1.3, "ymin": 0, "ymax": 0},
+    "MANGO": {"ymin": 200, "ymax": 2204, "xmin": 200, "xmax": 2204},
+}
+"""What each site changes of the defaults, which are those of LNGS."""
+
+
+class AnalyzerSettings(Settings):
+    """How frames and waveforms are analyzed."""
+
+    odb_path: ClassVar[str] = SETTINGS_PATH
+
+    # images, in CYGNO's terms
+    cimax: int = setting(
+        5000, "cimax", "pixels of at least this are saturated and ignored", unit="ADU", gt=0
+    )
+    nsigma: float = setting(
+        0.6, "nsigma", "pixels above nsigma times their noise count as hits of a cluster", gt=0
+    )
+    rebin: Literal[1, 2, 4, 8] = setting(4, "rebin", "side of a macro-pixel", unit="pixels")
+    min_neighbors_average: float = setting(
+        1.2,
+        "min_neighbors_average",
+        "least mean of the eight neighbours for a macro-pixel to start a cluster",
+        unit="ADU",
+        ge=0,
+    )
+    xmin: int = setting(0, "xmin", "first column of the acceptance", unit="pixels", ge=0)
+    xmax: int = setting(0, "xmax", "end of the accepted columns; 0: all", unit="pixels", ge=0)
+    ymin: int = setting(304, "ymin", "first row of the acceptance", unit="pixels", ge=0)
+    ymax: int = setting(2054, "ymax", "end of the accepted rows; 0: all", unit="pixels", ge=0)
+
+    # clusters
+    seed_sigma: float = setting(
+        5.5, "Seed sigma", "significance of 3x3 macro-pixels that starts a cluster", gt=0
+    )
+    grow_sigma: float = setting(
+        2.5, "Grow sigma", "significance of 3x3 macro-pixels that extends a cluster", gt=0
+    )
+    spike_adu: float = setting(
+        10.0,
+        "Spike limit",
+        "a macro-pixel that differs by more from its neighbours is taken for their mean",
+        unit="ADU",
+        gt=0,
+    )
+    link_macro: int = setting(
+        4,
+        "Link distance",
+        "pieces that are this near belong together",
+        unit="macro-pixels",
+        ge=1,
+        le=16,
+    )
+    min_macro: int = setting(
+        4, "Minimum size", "least number of macro-pixels of a cluster", unit="macro-pixels", ge=1
+    )
+    margin_macro: int = setting(
+        2,
+        "Margin",
+        "rim around a cluster that is summed with it, for the tails of its light",
+        unit="macro-pixels",
+        ge=0,
+        le=16,
+    )
+    max_clusters: int = setting(
+        1000, "Maximum clusters", "a frame with more is flagged and cut short", ge=1, le=100_000
+    )
+    max_occupancy: float = setting(
+        0.2,
+        "Maximum occupancy",
+        "a frame with a larger part of its macro-pixels lit is flagged and not searched",
+        gt=0,
+        le=1,
+    )
+    clip_sigma: float = setting(
+        4.0, "Clip sigma", "pixels beyond do not count for the noise and mean of a frame", ge=2
+    )
+    row_limit_adu: float = setting(
+        3.0,
+        "Row correction limit",
+        "largest common shift of a row that is taken out of a frame; 0: none",
+        unit="ADU",
+        ge=0,
+    )
+
+    # pedestals
+    pedestal_min_frames: int = setting(
+        10, "Pedestal frames", "least number of frames of a pedestal", ge=2
+    )
+    hot_adu: float = setting(
+        50.0, "Hot pixel", "a pixel that much above its row is a defect", unit="ADU", gt=0
+    )
+    noisy_factor: float = setting(
+        4.0, "Noisy pixel", "a pixel with that many times the usual noise is a defect", gt=1
+    )
+
+    # waveforms
+    baseline_samples_fast: int = setting(
+        100, "Baseline fast", "samples of the baseline, V1742", unit="samples", ge=2
+    )
+    baseline_samples_slow: int = setting(
+        400, "Baseline slow", "samples of the baseline, other digitizers", unit="samples", ge=2
+    )
+    drs4_tables: str = setting(
+        "",
+        "DRS4 tables",
+        "folder with table_cell_<site>.npy and table_nsample_<site>.npy; empty: no correction",
+    )
+    drs4_site: str = setting("LNGS", "DRS4 site", "site of the DRS4 tables: LNGS, LNF or MAN")
+
+    # online
+    complete_from_file: bool = setting(
+        True,
+        "Complete from file",
+        "analyze a run again from its file where events were missed online",
+    )
+    workers: int = setting(
+        0, "Workers", "threads that analyze frames; 0: one per core", effect="restart", ge=0, le=256
+    )
+
+    @model_validator(mode="after")
+    def _acceptance_is_not_empty(self) -> Self:
+        for axis, low, high in (("x", self.xmin, self.xmax), ("y", self.ymin, self.ymax)):
+            if high and low >= high:
+                raise ValueError(f"an {axis}max above {axis}min={low}")
+        return self
+
+    def acceptance(self, rows: int, columns: int) -> tuple[int, int, int, int]:
+        """Return (xmin, xmax, ymin, ymax) for frames of this shape, half open.
+
+        Limits beyond the frame belong to another camera, and then the whole axis is accepted.
+
+        >>> AnalyzerSettings().acceptance(2304, 2304)
+        (0, 2304, 304, 2054)
+        >>> AnalyzerSettings().acceptance(512, 512)
+        (0, 512, 0, 512)
+        """
+        x = (self.xmin, self.xmax or columns) if self.xmax <= columns else (0, columns)
+        y = (self.ymin, self.ymax or rows) if self.ymax <= rows else (0, rows)
+        return x + y
+
+
+def profile(name: Profile) -> AnalyzerSettings:
+    """Return the settings of a site.
+
+    >>> profile("LNF").nsigma
+    0.8
+    """
+    return AnalyzerSettings(**PROFILES[name])
