@@ -226,9 +226,11 @@ class Event(Mapping[str, npt.NDArray[Any]]):
                     f"{where}: no bank begins at byte {position - header.size} of the event "
                     f"(name {name_bytes!r}, type {type_word})"
                 )
-            if size_bytes > end - position:
+            padded_bytes = (size_bytes + 7) & ~7
+            if padded_bytes > end - position:
                 raise EventError(
-                    f"{where}: bank {name} claims {size_bytes} bytes, {end - position} are left"
+                    f"{where}: bank {name} claims {size_bytes} bytes ({padded_bytes} padded), "
+                    f"{end - position} are left"
                 )
             if size_bytes % tid.size:
                 raise EventError(
@@ -238,7 +240,7 @@ class Event(Mapping[str, npt.NDArray[Any]]):
             if name in banks:
                 raise EventError(f"{where}: bank {name} is there twice")
             banks[name] = Bank(name, tid, size_bytes, position, raw)
-            position += (size_bytes + 7) & ~7
+            position += padded_bytes
         self.bank_format = bank_format
         self.banks = banks
 

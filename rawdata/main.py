@@ -162,9 +162,7 @@ def info(files: Files, as_json: AsJson = False) -> None:
         for row in rows:
             _print_json(row)
         return
-    table = Table(
-        "file", "run", "start", "size", "compression", "camera", "exposure", "description"
-    )
+    table = Table("file", "run", "start", "size", "camera", "exposure", "description", box=None)
     for row in rows:
         table.add_row(
             Path(row["file"]).name,

@@ -19,8 +19,8 @@ serial number, `u32` unix time, `u32` bytes that follow), then 8 bytes (`u32` by
 bytes. A run file is a sequence of events, from the ODB dump at begin of run to that at its end.
 """
 
-_GENERATIONS = """Generations are those of CYGNO's event layout: A is what its public tools read, and
-the default; B and C are of the multi-camera frontend. Readers detect them from the bank.
+_GENERATIONS = """Generations are those of CYGNO's event layout: A is what its public tools read,
+and the default; B and C are of the multi-camera frontend. Readers detect them from the bank.
 """
 
 

@@ -32,6 +32,8 @@ SAMPLES_BANK: Final = "DIG0"
 DAQ_VERSION: Final = 1000
 """First word of a generation C header."""
 DRS4_MODEL: Final = 1742
+DRS4_CELLS: Final = 1024
+MODELS: Final = (1000, 9999)
 MAX_BOARDS: Final = 8
 MAX_CHANNELS: Final = 64
 MAX_TRIGGERS: Final = 1024
@@ -121,10 +123,12 @@ def dc_offset_words(fractions: Sequence[float] | npt.NDArray[Any]) -> Words:
     return (clamped * _OFFSET_SCALE + _OFFSET_ZERO).astype(np.uint32)
 
 
-def decode_header(words: npt.NDArray[Any]) -> DigitizerHeader:
+def decode_header(words: npt.NDArray[Any], sample_words: int | None = None) -> DigitizerHeader:
     """Return the content of a DGH0 bank; its generation is found from the words.
 
     :param words: (n,) uint32, the bank; the result holds views on it.
+    :param sample_words: size of the DIG0 bank beside it, which decides where the words could be
+        read as A and as B.
     :raises LayoutError: if the words close in none of the generations A, B, C.
     """
     if words.dtype != np.dtype("<u4"):
@@ -132,13 +136,17 @@ def decode_header(words: npt.NDArray[Any]) -> DigitizerHeader:
     if not len(words):
         raise LayoutError(f"{HEADER_BANK} is empty")
     generations: tuple[Generation, ...] = ("C",) if words[0] == DAQ_VERSION else ("A", "B")
+    readings: list[DigitizerHeader] = []
     failures = []
     for generation in generations:
         try:
-            return DigitizerHeader(generation, _decode_boards(words, generation))
+            readings.append(DigitizerHeader(generation, _decode_boards(words, generation)))
         except LayoutError as error:
             failures.append(f"generation {generation}: {error}")
-    raise LayoutError(f"{HEADER_BANK} of {len(words)} words: {'; '.join(failures)}")
+    if not readings:
+        raise LayoutError(f"{HEADER_BANK} of {len(words)} words: {'; '.join(failures)}")
+    fitting = [reading for reading in readings if reading.waveform_words == sample_words]
+    return (fitting or readings)[0]
 
 
 def encode_header(header: DigitizerHeader, generation: Generation | None = None) -> Words:
@@ -199,8 +207,9 @@ def decode(event: Event) -> tuple[DigitizerHeader, list[npt.NDArray[np.uint16]]]
 
     :raises BankMissingError: if it has none, as in free-running mode.
     """
-    header = decode_header(event[HEADER_BANK])
-    return header, decode_waveforms(event[SAMPLES_BANK], header)
+    samples = event[SAMPLES_BANK]
+    header = decode_header(event[HEADER_BANK], len(samples))
+    return header, decode_waveforms(samples, header)
 
 
 def encode(
@@ -245,11 +254,18 @@ def _decode_boards(words: Words, generation: Generation) -> tuple[BoardHeader, .
         model, samples, channels, triggers, resolution, sampling = fixed
         if not 1 <= channels <= MAX_CHANNELS or triggers > MAX_TRIGGERS:
             raise LayoutError(f"{where}: {channels} channels and {triggers} triggers")
+        if not (MODELS[0] <= model <= MODELS[1] and samples and resolution and sampling):
+            raise LayoutError(
+                f"{where}: model {model}, {samples} samples, resolution {resolution}, "
+                f"sampling {sampling}"
+            )
         offsets = reader.take(channels, f"{where}, DC offsets")
         tags = reader.take(triggers, f"{where}, time tags")
         high = reader.take(triggers, f"{where}, high tags") if generation != "A" else None
         is_drs4 = model == DRS4_MODEL
         cells = reader.take(triggers, f"{where}, start cells") if is_drs4 else None
+        if cells is not None and triggers and cells.max() >= DRS4_CELLS:
+            raise LayoutError(f"{where}: start cell {cells.max()}, there are {DRS4_CELLS}")
         boards.append(
             BoardHeader(model, samples, channels, resolution, sampling, offsets, tags, high, cells)
         )
@@ -277,6 +293,8 @@ class _Words:
 
 
 def _check_board(board: BoardHeader) -> None:
+    if not board.samples:
+        raise LayoutError(f"board {board.model}: waveforms of no samples")
     if len(board.dc_offsets) != board.channels:
         raise LayoutError(
             f"board {board.model}: {len(board.dc_offsets)} DC offsets, {board.channels} channels"
