@@ -16,7 +16,7 @@ import midas
 import numpy as np
 
 from experiment.client import Client
-from experiment.constants import STATUS
+from experiment.constants import STATE_STOPPED, STATUS
 from experiment.errors import (
     ExperimentError,
     MidasError,
@@ -26,6 +26,7 @@ from experiment.errors import (
 from experiment.midas_mended import MendedClient
 
 BM_NO_WAIT = 1  # as a timeout [ms]; 0 is BM_WAIT
+BEFORE_FIRST_RUN = {"/Runinfo/State": STATE_STOPPED, "/Runinfo/Run number": 0}  # not in a new ODB
 HEADER_BYTES = 16  # of an event; its last word is the size of the rest
 
 
@@ -107,11 +108,14 @@ def connect_midas(client_name: str, experiment_name: str) -> Client:
         client = MidasClient(client_name, expt_name=experiment_name)
         own = f"/System/Clients/{os.getpid()}/Name"
         client.name = client.odb_get(own) if client.odb_exists(own) else client_name
+        for path, value in BEFORE_FIRST_RUN.items():
+            if not client.odb_exists(path):
+                client.odb_set(path, value)
     except (midas.MidasError, ExperimentError, OSError, RuntimeError, ValueError) as error:
         why = f"MIDAS status {error.args[0]}" if isinstance(error, midas.MidasError) else error
         raise ExperimentError(
-            f"{client_name} cannot connect to the MIDAS experiment {experiment_name!r}: {why}. "
-            "Look at MIDAS_EXPTAB (or MIDAS_DIR), at MIDAS_SERVER_HOST, and whether mlogger runs"
+            f"{client_name} cannot connect to the MIDAS experiment {experiment_name!r}: {why} "
+            "(look at MIDAS_EXPTAB or MIDAS_DIR, and at MIDAS_SERVER_HOST)"
         ) from error
     atexit.register(client.disconnect)
     if threading.current_thread() is threading.main_thread():

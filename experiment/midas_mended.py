@@ -41,7 +41,10 @@ NEEDED_STATE = {
 class MendedClient(midas.client.MidasClient):  # type: ignore[misc]
     """``midas.client.MidasClient``; a process can have one."""
 
-    _defers = False
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._defers = False
+        self._transitions: set[int] = set()
+        super().__init__(*arguments, **named)
 
     # ODB: stock counts characters where MIDAS counts bytes ("22 °C" becomes "22 °"), forgets the
     # NUL of long texts, wraps integers around, and gives the NaN of a directory as text ---------
@@ -76,6 +79,21 @@ class MendedClient(midas.client.MidasClient):  # type: ignore[misc]
                 )
         return content
 
+    def odb_delete(self, path: str, follow_links: bool = False) -> None:
+        """Delete; MIDAS deletes a directory also where a key in it is watched, and leaves that."""
+        bare = self._odb_strip_final_slash(path)
+        is_directory = self._odb_get_key(bare, follow_links).type == midas.TID_KEY
+        if self._is_watched(bare, self.odb_get(bare) if is_directory else None):
+            code = midas.status_codes["DB_OPEN_RECORD"]
+            raise midas.MidasError(code, "DB_OPEN_RECORD: a program watches it, or what is in it")
+        super().odb_delete(path, follow_links)
+
+    def _is_watched(self, path: str, content: Any) -> bool:
+        inside = content.items() if isinstance(content, dict) else ()
+        return bool(self._odb_get_key(path, False).notify_count) or any(
+            self._is_watched(f"{path}/{name}", below) for name, below in inside
+        )
+
     def odb_watch(self, path: str, callback: Watch, pass_changed_value_only: bool = False) -> None:
         """Watch; a second watch of a path replaces the first (in stock it ends the process)."""
         self.odb_stop_watching(path)
@@ -105,6 +123,7 @@ class MendedClient(midas.client.MidasClient):  # type: ignore[misc]
         """Register with a callback function of ours, see `experiment.midas_callbacks`."""
         function = midas_callbacks.transition_function(callback, self)
         self.lib.c_cm_register_transition(transition, function, sequence)
+        self._transitions.add(transition)
 
     def register_deferred_transition_callback(
         self, transition: int, callback: DeferredCallback
@@ -170,6 +189,16 @@ class MendedClient(midas.client.MidasClient):  # type: ignore[misc]
                     self.lib.c_cm_check_deferred_transition()
             if time.monotonic() >= end:
                 return
+
+    def disconnect(self) -> None:
+        """Leave; stock keeps watches and callbacks for the process's next connection."""
+        for transition in self._transitions:
+            with contextlib.suppress(midas.MidasError):
+                self.lib.c_cm_deregister_transition(transition)
+        self._transitions.clear()
+        super().disconnect()
+        midas.callbacks.hotlink_callbacks.clear()
+        midas.callbacks.watch_callbacks.clear()
 
 
 def _in_bytes(contents: Any, room_bytes: int) -> Any:
