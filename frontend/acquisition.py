@@ -47,7 +47,9 @@ class Acquisition:
         )
         self.assembler = EventAssembler(self.ring, self.stores, self.layout, rules)
         self.camera_readers = [
-            CameraReader(f"camera {i} ({name.driver})", camera, i, self.ring)
+            CameraReader(
+                f"camera {i} ({name.driver})", camera, i, self.ring, waits=setup.period_ns is None
+            )
             for i, (name, camera) in enumerate(zip(setup.cameras, devices.cameras, strict=True))
         ]
         self.digitizer_readers = [

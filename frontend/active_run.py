@@ -83,6 +83,10 @@ class ActiveRun:
                 self.acquisition.wait(WAIT_S)
         return True
 
+    def stop_exposures(self) -> None:
+        """Let the cameras take no more frames, as soon as the last event is sent."""
+        self.acquisition.stop_cameras(self._idle_limit_s)
+
     def pause(self) -> None:
         """Keep no more frames; send those that are here, within the drain limit."""
         self.is_paused = True

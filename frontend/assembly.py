@@ -160,7 +160,7 @@ class EventAssembler:
     ) -> ReadyEvent | None:
         """Take the slot out of the ring; return its event, or None if it is not kept."""
         self._ring.take(slot)
-        frames = list(slot.frames)
+        index, frames = slot.index, list(slot.frames)
         if target is not slot:
             self._layout.copy_cameras(frames, slot.memory, target.memory)
             self._ring.give_back(slot)
@@ -169,11 +169,11 @@ class EventAssembler:
         limit = self._layout.max_triggers
         batches = [s.find(window.start_ns, window.end_ns, limit) for s in self._stores]
         is_kept = self._keeps(frames, batches, window)
-        flags = self._flags(slot.index, is_complete, batches)
+        flags = self._flags(index, is_complete, batches)
         content = self._build(target.memory, frames, batches, flags) if is_kept else None
         for store, batch in zip(self._stores, batches, strict=True):
             store.remove(batch, is_kept)
-        self._last_index, self._last_end_ns = slot.index, window.end_ns
+        self._last_index, self._last_end_ns = index, window.end_ns
         if content is None:
             self._ring.give_back(target)
             return None

@@ -20,9 +20,9 @@ _EVENT_BYTES = 256
 class CameraStatus:
     """Sends event 7, bank TCAM: one double a camera [degrees Celsius]."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, buffers: dict[str, int]) -> None:
         common = Common(slow.CAMERA_STATUS_ID, EQ_PERIODIC, RO_RUNNING | RO_ODB, period_ms=10_000)
-        self._equipment = Equipment(client, "CameraStatus", common)
+        self._equipment = Equipment(client, "CameraStatus", common, buffers)
         self._equipment.set_status("ready")
         self._builder = EventBuilder(
             bytearray(_EVENT_BYTES), slow.CAMERA_STATUS_ID, BankFormat.BANK

@@ -50,9 +50,10 @@ class Equipment:
     """One equipment of this program.
 
     :param client: used from the thread that constructed it alone.
+    :param buffers: handles of the event buffers that this program has opened, by name.
     """
 
-    def __init__(self, client: Client, name: str, common: Common) -> None:
+    def __init__(self, client: Client, name: str, common: Common, buffers: dict[str, int]) -> None:
         self.name = name
         self.path = f"/Equipment/{name}"
         self._client = client
@@ -67,7 +68,9 @@ class Equipment:
             client.odb_set(f"{self.path}/Variables", {})
         self.write_statistics()
         self.buffer_name = str(self._common["Buffer"]) or common.buffer
-        self.buffer = client.open_event_buffer(self.buffer_name)
+        if self.buffer_name not in buffers:
+            buffers[self.buffer_name] = client.open_event_buffer(self.buffer_name)
+        self._buffer = buffers[self.buffer_name]
 
     def _create(self, common: Common) -> None:
         client, path = self._client, f"{self.path}/Common"
@@ -139,7 +142,7 @@ class Equipment:
 
     def send(self, event: memoryview, timeout_ms: int) -> bool:
         """Send a whole event; return False if there was no room in time."""
-        if not self._client.send_buffer(self.buffer, event, timeout_ms):
+        if not self._client.send_buffer(self._buffer, event, timeout_ms):
             return False
         self._sent += 1
         self._bytes += len(event)

@@ -67,19 +67,30 @@ class Reader(threading.Thread):
 
 
 class CameraReader(Reader):
-    """Reads one camera into the ring."""
+    """Reads one camera into the ring.
 
-    def __init__(self, device: str, camera: Camera, number: int, ring: FrameRing) -> None:
+    :param waits: do not ask for a frame while the ring is full, for a camera that goes as fast as
+        it is read; else what finds no room is lost, so that the driver never backs up.
+    """
+
+    def __init__(
+        self, device: str, camera: Camera, number: int, ring: FrameRing, waits: bool = False
+    ) -> None:
         super().__init__(device)
         self._camera = camera
         self._number = number
         self._ring = ring
+        self._waits = waits
         self.temperature_c: float | None = None
         """Last sensor temperature; read here because a driver may wait for its device."""
         self._temperature_due_s = 0.0
 
     def _read(self) -> bool:
         claim = self._ring.claim(self._number)
+        if claim.slot is None and self._waits and not self._drains.is_set():
+            self._ring.wait_for_room(POLL_S)
+            self.last_data_s = time.monotonic()  # the silence is ours, not the camera's
+            return False
         info = self._camera.read_into(claim.pixels, POLL_S)
         if info is not None:
             self._ring.deliver(self._number, claim, info)

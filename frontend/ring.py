@@ -83,7 +83,9 @@ class FrameRing:
         self._free = deque(shared if cameras > 1 else [*shared, last])
         self.size = len(self._free)
         self.counts = [CameraCounts() for _ in range(cameras)]
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
+        self._news = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
         self._has_news = False
         self._open: dict[int, Slot] = {}
         self._expected = [0] * cameras
@@ -94,19 +96,22 @@ class FrameRing:
     # the readers' side -----------------------------------------------------------------------
 
     def claim(self, camera: int) -> Claim:
-        """Return where this camera shall write the frame that it expects next.
-
-        Asked again without a delivery, it returns the same place.
-        """
+        """Return where this camera shall write its next frame, until `deliver` or `give_up`."""
         with self._lock:
-            slot = self._slot_of(self._expected[camera])
+            slot = self._slot_of(max(self._expected[camera], self._taken_index + 1))
             if slot is None:
                 return Claim(None, self._spare[camera])
             slot.claims.add(camera)
             return Claim(slot, slot.memory.pixels[camera])
 
+    def wait_for_room(self, timeout_s: float) -> None:
+        """Wait until a slot may be free."""
+        with self._lock:
+            if not self._free:
+                self._room.wait(timeout_s)
+
     def give_up(self, camera: int, claim: Claim) -> None:
-        """Return a claim without a frame, when the reader ends."""
+        """Return a claim without a frame."""
         with self._lock:
             self._drop_claim(camera, claim.slot)
 
@@ -194,6 +199,7 @@ class FrameRing:
     def _put_back(self, slot: Slot) -> None:
         slot.index = _NO_INDEX
         self._free.append(slot)
+        self._room.notify_all()
 
     # the main thread's side ------------------------------------------------------------------
 
@@ -201,7 +207,7 @@ class FrameRing:
         """Wait for news from a reader; return False if there was none in time."""
         with self._lock:
             if not self._has_news:
-                self._lock.wait(timeout_s)
+                self._news.wait(timeout_s)
             had_news, self._has_news = self._has_news, False
         return had_news
 
@@ -212,7 +218,7 @@ class FrameRing:
 
     def _tell(self) -> None:
         self._has_news = True
-        self._lock.notify()
+        self._news.notify()
 
     def oldest(self) -> Slot | None:
         """Return the slot with the lowest index that has a frame; it stays in the ring."""

@@ -128,7 +128,12 @@ class TriggerSettings(Settings):
         "JSON object of options for the drivers of all boards, or a list of one for each.",
     )
     frame_rate_hz: float = setting(
-        2.0, "Frame rate Hz", "Frames per second; 0 is as fast as it goes.", unit="Hz", ge=0, le=1e4
+        2.0,
+        "Frame rate Hz",
+        "Frames per second; 0 is as fast as the camera goes and events can be sent.",
+        unit="Hz",
+        ge=0,
+        le=1e4,
     )
     generation: Literal["A", "C"] = setting(
         "A", "Generation", "Event layout: CYGNO's A (LIME, read by its public tools) or C."

@@ -46,13 +46,14 @@ class SlowEquipment:
         kind: str,
         model: type[HighVoltageSettings],
         banks: SlowBanks[Any],
+        buffers: dict[str, int],
     ) -> None:
         self._client = client
         self._banks = banks
         declare(client, model.odb_path, model())
         settings = load(client, model.odb_path, model)
         common = Common(banks.event_id, EQ_PERIODIC, RO_ALWAYS, PERIOD_MS, log_history=1)
-        self._equipment = Equipment(client, name, common)
+        self._equipment = Equipment(client, name, common, buffers)
         self._driver_name = settings.driver
         options = json.loads(settings.options or "{}")
 
@@ -144,10 +145,13 @@ class SlowFrontend:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        buffers: dict[str, int] = {}
         self._equipment = [
-            SlowEquipment(client, "HV", "high_voltage", HighVoltageSettings, HighVoltageBanks()),
             SlowEquipment(
-                client, "Environment", "sensors", EnvironmentSettings, EnvironmentBanks()
+                client, "HV", "high_voltage", HighVoltageSettings, HighVoltageBanks(), buffers
+            ),
+            SlowEquipment(
+                client, "Environment", "sensors", EnvironmentSettings, EnvironmentBanks(), buffers
             ),
         ]
         self._run_state = int(client.odb_get("/Runinfo/State"))

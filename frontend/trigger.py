@@ -60,8 +60,9 @@ class TriggerFrontend:
         self._client = client
         declare_setup(client)
         common = Common(TRIGGER_EVENT_ID, EQ_POLLED, RO_RUNNING, period_ms=100)
-        self._equipment = Equipment(client, "Trigger", common)
-        self._camera_status = CameraStatus(client)
+        buffers: dict[str, int] = {}
+        self._equipment = Equipment(client, "Trigger", common, buffers)
+        self._camera_status = CameraStatus(client, buffers)
         self._devices = Devices()
         self._run: ActiveRun | None = None
         self._failure: str | None = None
@@ -111,6 +112,7 @@ class TriggerFrontend:
                 f"Run {run.run_number}: all {run.sent.events} events of MaxEvents sent"
             )
             self._stop_due_s = now
+            run.stop_exposures()
         if now >= self._report_due_s:
             self._report_due_s = now + REPORT_PERIOD_S
             self._report(run)

@@ -72,7 +72,7 @@ class TriggerCounts:
     lost_by_store: int = 0
     """Triggers that found the store full."""
     outside_frames: int = 0
-    """Triggers at times that no frame covers, also of frames that were lost."""
+    """Triggers at times that no event covers, also of frames that were lost or not kept."""
     over_limit: int = 0
     """Triggers beyond the number that one event holds."""
     in_events: int = 0
@@ -168,6 +168,8 @@ class TriggerStore:
             self._removed += batch.taken
         if is_kept:
             self.counts.in_events += batch.count
+        else:
+            self.counts.outside_frames += batch.count
 
     def drop_all(self) -> None:
         """Forget what is stored, at the end of a run: it belongs to no frame."""
