@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from experiment.client import Client, TransitionResult
-from experiment.connect import DEFAULT_FOLDER, connect
+from experiment.connect import DEFAULT_FOLDER
 from experiment.constants import (
     GET_ALL,
     STATE_STOPPED,
@@ -33,6 +33,7 @@ from experiment.constants import (
     TR_STOP,
 )
 from experiment.errors import ExperimentError, MidasError, SettingsError
+from experiment.standalone.client import StandaloneClient
 from rawdata.errors import RawDataError
 from rawdata.odbdump import format_dump
 from rawdata.runwriter import RunWriteError, RunWriter
@@ -53,11 +54,17 @@ NAME = "Logger"
 REFUSED = 0  # any code but 1 refuses a transition; mlogger's is 0
 DEFAULT_BUFFER_BYTES = 32 << 20  # midas.h DEFAULT_BUFFER_SIZE
 PUMP_BUDGET_S = 0.1  # how long to receive before transitions and the watchdog get their turn
-SETTLE_S = 0.05  # at end of run: silence after which nothing is on its way any more
+COPY_PATIENCE_S = 5.0  # a copy takes milliseconds
+DRAIN_LIMIT_S = 90.0  # below /Experiment/Transition timeout, 120 s
 STATISTICS_PERIOD_S = 1.0
 DISK_PERIOD_S = 10.0  # mlogger DISK_CHECK_INTERVAL_MILLISEC
 STOP_RETRY_S = 1.0
 ALARM_CHARACTERS = 79  # midas.h ALARM_ODB_STR
+
+
+_NOTHING_YET = dict.fromkeys(
+    ("Events written", "Bytes written", "Bytes written uncompressed", "Bytes written subrun"), 0.0
+)
 
 
 @dataclass
@@ -87,12 +94,13 @@ class OpenRun:
 class Logger:
     """Writes the runs of one experiment, one after the other."""
 
-    def __init__(self, client: Client, folder: Path) -> None:
+    def __init__(self, client: StandaloneClient) -> None:
         self.client = client
         self.run: OpenRun | None = None
+        self._buffers: dict[str, int] = {}
         self._restart_at: float | None = None
         self._next_statistics = self._next_disk_look = self._next_stop_try = 0.0
-        declare_settings(client, folder)
+        declare_settings(client, client.folder)
         client.register_transition_callback(TR_START, 200, self.start)
         client.register_transition_callback(TR_STOP, 800, self.stop)
         client.register_transition_callback(TR_STARTABORT, 800, self.abort)
@@ -133,7 +141,10 @@ class Logger:
             shown = os.path.relpath(writer.path, logger.data_dir)
             client.odb_set(f"{SETTINGS}/Current filename", shown)
             before = float(client.odb_get(f"{STATISTICS}/Bytes written total"))
-            buffer = client.open_event_buffer(channel.buffer)
+            if channel.buffer not in self._buffers:
+                self._buffers[channel.buffer] = client.open_event_buffer(channel.buffer)
+            buffer = self._buffers[channel.buffer]
+            client.odb_set(STATISTICS, _NOTHING_YET, remove_unspecified_keys=False)
             into = np.empty(self._buffer_bytes(channel.buffer), np.uint8).data
             if channel.odb_dump:
                 writer.write_odb_dump(run_number, self._odb(), begin=True)
@@ -166,7 +177,7 @@ class Logger:
                 run.writer.write_odb_dump(run_number, self._odb(), begin=False)
                 run.dumps += 1
             except RawDataError as error:
-                self._fail(run, str(error))
+                self._fail(run, error)
         if run.restart and run.logger.auto_restart:
             self._restart_at = time.monotonic() + run.logger.auto_restart_delay_s
         self._close("")
@@ -214,19 +225,26 @@ class Logger:
                 if not run.writer.write(run.pending, timeout_s=patience_s):
                     return True  # no room yet; the same event is tried again
             except RunWriteError as error:
-                self._fail(run, str(error))
+                self._fail(run, error)
         run.dropped += bool(run.failure)
         run.pending = None
         return True
 
     def _drain(self, run: OpenRun) -> None:
         """Take all there is; an event that somebody is just copying counts as there."""
-        silent_since = time.monotonic()
-        while time.monotonic() < silent_since + SETTLE_S:
-            if self._take(run, None):
-                silent_since = time.monotonic()
-            else:
+        begin = last = time.monotonic()
+        while True:
+            taken, now = self._take(run, None), time.monotonic()
+            if now - begin > DRAIN_LIMIT_S or (not taken and now - last > COPY_PATIENCE_S):
+                what = "events do not end" if taken else "a sender hangs in mid-event"
+                self.client.msg(f"run {run.number}: {what} in buffer {run.channel.buffer}", True)
+                return
+            if taken:
+                last = now
+            elif self.client.buffer_level(run.buffer) > 0:
                 time.sleep(0.001)
+            else:
+                return
 
     # limits, figures ---------------------------------------------------------------------------
     def look_after(self) -> None:
@@ -282,12 +300,12 @@ class Logger:
         self.client.odb_set(STATISTICS, statistics, remove_unspecified_keys=False)
 
     # ends --------------------------------------------------------------------------------------
-    def _fail(self, run: OpenRun, reason: str) -> None:
+    def _fail(self, run: OpenRun, error: RawDataError) -> None:
         """Note that the file cannot be written further, and have the run stopped."""
-        run.failure = reason
-        run.stop_reason = reason
-        self._alarm(reason)
-        self.client.msg(f"run {run.number}: {reason}; what is whole in it can be read", True)
+        run.failure = error.reason if isinstance(error, RunWriteError) else str(error)
+        run.stop_reason = f"{run.writer.path.name} {run.failure}"
+        self._alarm(f"run {run.number}: {run.stop_reason}")
+        self.client.msg(f"run {run.number}: {error}; what is whole in it can be read", True)
 
     def _close(self, cut_off: str) -> None:
         """Close the file; `cut_off` says why, where it is not the end of the run."""
@@ -299,7 +317,7 @@ class Logger:
             run.writer.close()
         except RawDataError as error:
             if not run.failure:
-                self._fail(run, str(error))
+                self._fail(run, error)
         self._publish(run)
         files = f"{STATISTICS}/Files written"
         self.client.odb_set(files, float(self.client.odb_get(files)) + 1)
@@ -327,7 +345,7 @@ class Logger:
         self.client.trigger_internal_alarm(NAME, text[:ALARM_CHARACTERS])
 
     def _odb(self) -> dict[str, Any]:
-        odb: dict[str, Any] = self.client.odb_get("/", include_key_metadata=True)
+        odb: dict[str, Any] = self.client.odb_get("/", include_key_metadata=True)["root"]
         return odb
 
     def _save_odb(self, path: Path) -> None:
@@ -360,17 +378,19 @@ def _close_and_remove(writer: RunWriter) -> None:
 
 def main() -> int:
     """Log runs until told to end."""
-    told_to_end: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda seen, _: told_to_end.append(seen))
     try:
-        client = connect(NAME)
+        client = StandaloneClient(
+            NAME, os.environ.get("CYGNO_EXPERIMENT") or DEFAULT_FOLDER.expanduser()
+        )
     except ExperimentError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    told_to_end: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda seen, _: told_to_end.append(seen))
     why = ""
     try:
-        logger = Logger(client, Path(os.environ.get("CYGNO_EXPERIMENT") or DEFAULT_FOLDER))
+        logger = Logger(client)
         try:
             while not told_to_end:
                 logger.look_after()

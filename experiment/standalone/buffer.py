@@ -57,7 +57,8 @@ class BufferFigures:
 class EventBuffer:
     """One client's access to a named event buffer; for one thread of one process."""
 
-    def __init__(self, name: str, ring: Ring) -> None:
+    def __init__(self, directory: Path, name: str, ring: Ring) -> None:
+        self.directory = directory
         self.name = name
         self._ring: Ring | None = ring
         self._pid = os.getpid()
@@ -68,8 +69,8 @@ class EventBuffer:
     ) -> "EventBuffer":
         """Create a buffer or attach to it.
 
-        The size is that of the buffer where it exists and has clients; without clients a buffer of
-        another size is made anew.
+        The size is that of the buffer where it exists and has clients; one that was left without
+        clients (all were killed) is made anew if its size differs.
 
         :param directory: the folder ``buffers`` of the experiment.
         :param size_bytes: room for events, rounded up to whole pages.
@@ -90,7 +91,7 @@ class EventBuffer:
             except BaseException:
                 ring.unmap()
                 raise
-        return cls(name, ring)
+        return cls(directory, name, ring)
 
     def _mine(self) -> Ring:
         if self._ring is None or self._pid != os.getpid():
@@ -277,13 +278,17 @@ class EventBuffer:
         )
 
     def close(self) -> None:
-        """Leave the buffer with all requests; safe to call twice, and in a forked child."""
+        """Leave the buffer with all requests; who leaves last removes it.
+
+        Safe to call twice, and in a forked child (which leaves nothing).
+        """
         ring, self._ring = self._ring, None
         if ring is None:
             return
         if self._pid == os.getpid():
             with ring.lock:
                 ring.leave()
+            _remove_if_unused(self.directory, self.name, ring)
         ring.unmap()
 
     def __enter__(self) -> Self:
@@ -297,6 +302,17 @@ def _has_clients(ring: Ring) -> bool:
     with ring.lock:
         ring.bury_the_dead()
         return bool(ring.clients())
+
+
+def _remove_if_unused(directory: Path, name: str, ring: Ring) -> None:
+    if not directory.is_dir():  # somebody removed the whole experiment
+        if not _has_clients(ring):
+            ring.path.unlink(missing_ok=True)
+        return
+    with files.exclusive(directory):
+        is_current = files.where(directory, name) == ring.path
+        if is_current and not _has_clients(ring):
+            files.remove(directory, name)
 
 
 def _attach(directory: Path, name: str) -> Ring | None:
@@ -345,7 +361,7 @@ def _create(directory: Path, name: str, ring_bytes: int) -> Ring:
 
 
 def remove_dead_clients(directory: Path) -> None:
-    """Free what dead processes hold in the buffers of an experiment.
+    """Free what dead processes hold in the buffers of an experiment, and buffers without clients.
 
     :raises MidasError: BM_CORRUPTED.
     """
@@ -354,8 +370,8 @@ def remove_dead_clients(directory: Path) -> None:
             ring = _attach(directory, name)
             if ring is None:
                 continue
-            with ring.lock:
-                ring.bury_the_dead()
+            if not _has_clients(ring):
+                files.remove(directory, name)
             ring.unmap()
 
 

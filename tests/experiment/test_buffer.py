@@ -1,4 +1,5 @@
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -283,9 +284,25 @@ def test_buffer_keeps_its_size_while_used_and_takes_a_new_one_after(opened: Open
     assert second.size_bytes == SIZE
 
 
-def test_unused_buffer_is_made_anew_in_the_size_asked_for(opened: Opener) -> None:
-    opened(size=SIZE).close()
+def test_last_client_removes_the_buffer(opened: Opener, directory: Path) -> None:
+    first, second = opened(size=SIZE), opened(size=SIZE)
+    place = files.where(directory, "SYSTEM")
+    assert place is not None
+    first.close()
+    assert place.exists()
+    second.close()
+    assert not place.exists()
     assert opened(size=2 * SIZE).size_bytes == 2 * SIZE
+
+
+def test_buffer_goes_also_if_the_experiment_is_gone(opened: Opener, directory: Path) -> None:
+    buffer = opened()
+    place = files.where(directory, "SYSTEM")
+    shutil.rmtree(directory)
+    buffer.close()
+    assert place is not None
+    assert not place.exists()
+    assert not directory.exists()
 
 
 def test_closed_buffer_says_so(opened: Opener) -> None:
@@ -409,10 +426,10 @@ def test_corrupted_record_is_refused_by_reader_and_writer(
 
 
 def test_truncated_file_is_refused(opened: Opener, directory: Path) -> None:
-    buffer = opened()
+    opened()
     place = files.where(directory, "SYSTEM")
     assert place is not None
-    buffer.close()
-    os.truncate(place, 1000)
+    place.unlink()
+    place.write_bytes(bytes(1000))
     with pytest.raises(MidasError, match="size is 1000 bytes"):
         opened()

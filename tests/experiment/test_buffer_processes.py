@@ -12,6 +12,7 @@ import pytest
 
 from experiment.constants import GET_ALL, GET_NONBLOCKING
 from experiment.errors import MidasError
+from experiment.standalone import segment
 from experiment.standalone.buffer import EventBuffer, destroy_buffers, remove_dead_clients
 from tests.conftest import wait_until
 from tests.experiment.buffer_programs import SIZE, make_event, receive_all, serial_of
@@ -109,13 +110,28 @@ def test_dead_clients_are_removed_on_request(
     assert [client.name for client in buffer.figures().clients] == ["test"]
 
 
+def test_buffer_whose_clients_were_all_killed_is_made_anew(directory: Path, start: Starter) -> None:
+    reader = start("read", -1)
+    reader.kill()
+    reader.wait()
+    with EventBuffer.open(directory, "SYSTEM", 2 * SIZE, "test") as buffer:
+        assert buffer.size_bytes == 2 * SIZE
+    start("read", -1).kill()
+    wait_until(lambda: _gone(directory), 10, "the buffer to go")
+
+
+def _gone(directory: Path) -> bool:
+    remove_dead_clients(directory)
+    return segment.where(directory, "SYSTEM") is None
+
+
 def test_writers_and_readers_killed_at_random_leave_a_sound_ring(
     buffer: EventBuffer, start: Starter
 ) -> None:
     """Kill in mid-copy most of the time: the copy is where a large event spends its time."""
     dice = random.Random(7)
     buffer.request(-1, -1, GET_NONBLOCKING)
-    for attempt in range(8):
+    for attempt in range(4):
         programs = [start("write", 0, -1, 60_000), start("write", 0, -1, 120_000)]
         programs.append(start("read", -1))
         before = buffer.figures().events_sent
