@@ -65,16 +65,21 @@ def measure(repeats: int) -> dict[str, Any]:
         with path.open("wb") as file:
             for _ in range(FILE_EVENTS):
                 file.write(event)
-        seconds = _interleaved(
+        builds = _interleaved(
             {
                 "memcpy": lambda: np.copyto(target, event),
                 "pack": lambda: _build(buffer, banks),
-                "unpack": unpack,
+            },
+            2 * repeats,
+        )
+        reads = _interleaved(
+            {
                 "read": lambda: _read(path, target),
                 "plain": lambda: _read_plainly(path, target),
             },
             repeats,
         )
+        seconds = builds | reads | _interleaved({"unpack": unpack}, repeats)
         stock_seconds = _interleaved(_stock_calls(stock, banks, event, path), 3) if stock else {}
     file_bytes = FILE_EVENTS * event.nbytes
     figures: dict[str, Any] = {
@@ -154,7 +159,8 @@ def _interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> dict[s
     """Return the median seconds of each call; the first pass warms up and is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(repeats + 1):
-        for name, call in calls.items():
+        order = list(calls.items())
+        for name, call in order if repeat % 2 else reversed(order):  # none profits from its place
             begin = time.perf_counter()
             call()
             if repeat:
