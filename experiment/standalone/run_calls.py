@@ -136,7 +136,7 @@ class RunCalls:
             return
         try:
             run_number = int(self._connection.call("odb_get", path="/Runinfo/Run number"))
-            may_happen = callback(self, run_number + (transition == TR_START))
+            may_happen = callback(self, run_number)
         except Exception as error:
             self._complain("Exception raised during deferred transition callback", error)
             may_happen = True

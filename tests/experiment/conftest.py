@@ -1,0 +1,55 @@
+"""Fixtures of the contract tests: a world, and programs in it."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.experiment.peer import Peer
+from tests.experiment.worlds import MidasWorld, StandaloneWorld, World, require_midas
+
+
+@pytest.fixture(
+    scope="session", params=["standalone", pytest.param("midas", marks=pytest.mark.midas)]
+)
+def lasting_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The experiment that all contract tests share, once in each world."""
+    # A short path: MIDAS makes it part of the names of its shared memory.
+    with tempfile.TemporaryDirectory(prefix="cx-") as folder:
+        if request.param == "midas":
+            require_midas()
+            world: World = MidasWorld(Path(folder))
+        else:
+            world = StandaloneWorld(Path(folder, "experiment"))
+        try:
+            world.set_up()
+            yield world
+        finally:
+            world.close()
+
+
+@pytest.fixture
+def world(lasting_world: World) -> Iterator[World]:
+    """The shared experiment; afterwards peers have forgotten all and ``/test`` is deleted."""
+    yield lasting_world
+    lasting_world.clean()
+
+
+@pytest.fixture
+def client(world: World) -> Peer:
+    """A program in the experiment."""
+    return world.peer("alpha")
+
+
+@pytest.fixture
+def other(world: World) -> Peer:
+    """A second program in the experiment."""
+    return world.peer("beta")
+
+
+@pytest.fixture
+def standalone(tmp_path: Path) -> Iterator[StandaloneWorld]:
+    """A standalone experiment for one test, whose server may be killed."""
+    with StandaloneWorld(tmp_path / "experiment") as world:
+        yield world
