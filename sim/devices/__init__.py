@@ -1,0 +1,1 @@
+"""Simulated devices behind the contracts of ``hardware``."""

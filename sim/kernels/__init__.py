@@ -1,0 +1,1 @@
+"""Compiled loops of the simulation: arrays in, arrays out, no GIL."""
