@@ -182,9 +182,7 @@ class PedestalBuilder:
         return center
 
     def _sum(self, frame: Image, center: Image) -> None:
-        accumulate(
-            as_frame(frame), self._center, self._clip, self._count, self._total, self._squares
-        )
+        accumulate(as_frame(frame), center, self._clip, self._count, self._total, self._squares)
 
 
 def find_defects(

@@ -1,0 +1,244 @@
+"""One run as the online analyzer sees it: what came in, what became of it, how much was missed."""
+
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from analyzer.analysis import EventResult, RunAnalysis
+from analyzer.background_writer import BackgroundWriter
+from analyzer.dtypes import EventFlag
+from analyzer.errors import AnalyzerError
+from analyzer.lookup import PedestalLookup
+from analyzer.pipeline import Pipeline
+from analyzer.record import Counts, begin_attributes
+from analyzer.slots import Slot, Slots
+from rawdata.errors import EventError
+from rawdata.event import Event, parse_event
+
+MAX_MESSAGES: Final = 20
+"""Events of a run whose problems are told one by one; the rest is counted."""
+
+_RECENT: Final = 50
+_NO_IMAGE: Final = EventFlag.NO_CAMERA | EventFlag.BAD_FRAME | EventFlag.FAILED
+
+
+@dataclass
+class Quality:
+    """What the last events looked like; nan where nothing is known.
+
+    :param pmt_baseline: mean baseline of all channels [ADC counts].
+    """
+
+    image_mean: float = float("nan")
+    noise: float = float("nan")
+    clusters: float = float("nan")
+    pmt_baseline: float = float("nan")
+    _clusters: deque[int] = field(default_factory=lambda: deque(maxlen=_RECENT))
+
+    def add(self, result: EventResult) -> None:
+        """Take note of an event."""
+        events = result.rows["events"]
+        images = events[(events["flags"] & np.uint16(_NO_IMAGE)) == 0]
+        if len(images):
+            self.image_mean = float(images["image_mean"].mean())
+            self.noise = float(images["noise"].mean())
+            self._clusters.extend(int(n) for n in images["n_clusters"])
+            self.clusters = sum(self._clusters) / len(self._clusters)
+        waveforms = result.rows.get("waveforms")
+        if waveforms is not None and len(waveforms):
+            self.pmt_baseline = float(waveforms["baseline"].mean(dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class _Analyzed:
+    result: EventResult
+    slot: Slot
+
+
+class OnlineRun:
+    """A run that is analyzed while it goes on.
+
+    Only the main thread calls it, until `Finisher` takes it over after the run.
+
+    :param joined: the analyzer came when the run was on already.
+    :param output: where the results shall be.
+    """
+
+    def __init__(
+        self,
+        analysis: RunAnalysis,
+        lookup: PedestalLookup,
+        output: Path,
+        slots: Slots,
+        workers: int,
+        *,
+        joined: bool = False,
+    ) -> None:
+        self.analysis = analysis
+        self.run = analysis.conditions.run
+        self.joined = joined
+        self.output = output
+        self.counts = Counts()
+        self.quality = Quality()
+        self.messages: deque[tuple[str, bool]] = deque()
+        self.first_serial: int | None = None
+        self.last_serial = -1
+        self.gaps = 0
+        """Events that did not come although later ones did."""
+        self.broken = 0
+        """Events that came damaged, or larger than the memory for them."""
+        self.end_time = 0
+        self.bytes = 0
+        self._base = 0
+        self._problems = 0
+        self.workers = workers
+        self.lookup_folders = lookup.folders
+        self._lookup = lookup
+        self._slots = slots
+        self._equipping: Future[None] | None = None
+        self._pending: tuple[Event, int, Slot] | None = None
+        attributes = begin_attributes(analysis.conditions, analysis.settings, "SYSTEM buffer")
+        self.writer = BackgroundWriter(output, attributes)
+        self._pipeline: Pipeline[_Analyzed] = Pipeline(workers)
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="pedestal")
+
+    # events come in ------------------------------------------------------------------------------
+    @property
+    def has_room(self) -> bool:
+        """Tell whether another event may be taken from the buffer now."""
+        self._go_on()
+        return self._pending is None and self._pipeline.has_room
+
+    def take(self, data: memoryview, slot: Slot) -> None:
+        """Take an event over, whose bytes `data` lie in `slot`."""
+        try:
+            event = parse_event(data)
+        except EventError as error:
+            self._slots.give(slot)
+            self.miss(f"an event that came is damaged: {error}")
+            return
+        index = self._count(event)
+        self.bytes += len(data)
+        self._pending = (event, index, slot)
+        self._go_on()
+
+    def miss(self, why: str) -> None:
+        """Count an event that came but cannot be analyzed."""
+        self.broken += 1
+        self._tell(f"run {self.run}: {why}", True)
+
+    def _count(self, event: Event) -> int:
+        """Count an event that came, and return its index in the run."""
+        serial = event.serial_number
+        if self.first_serial is None:
+            # Frontends number the events of a run from 0, some from 1. Which of the two it is, and
+            # whether earlier events were missed, is known at the end, from their total number.
+            self.first_serial = serial
+            self._base = 1 if serial == 1 and not self.joined else 0
+            self.last_serial = self._base - 1
+        self.gaps += max(0, serial - self.last_serial - 1)
+        self.last_serial = max(self.last_serial, serial)
+        self.counts.seen += 1
+        self.end_time = event.timestamp
+        return max(0, serial - self._base)
+
+    def _go_on(self) -> None:
+        """Hand the pending event to the workers, once its cameras have their pedestals."""
+        if self._pending is None:
+            return
+        event, index, slot = self._pending
+        if self._equipping is None and self.analysis.cameras_without_pedestal(event):
+            # Reading a pedestal takes a second: not in the thread that answers transitions.
+            self._equipping = self._helper.submit(
+                self._lookup.equip, self.analysis, event, index, self._tell
+            )
+        if self._equipping is not None:
+            if not self._equipping.done():
+                return
+            equipping, self._equipping = self._equipping, None
+            try:
+                equipping.result()
+            except (AnalyzerError, OSError) as error:
+                self._tell(f"run {self.run}: no pedestal: {error}", True)
+        if self._pipeline.has_room:
+            self._pending = None
+            self._pipeline.submit(partial(self._analyze, event, index, slot))
+
+    def _analyze(self, event: Event, index: int, slot: Slot) -> _Analyzed:
+        return _Analyzed(self.analysis.analyze(event, index), slot)
+
+    # results come out ----------------------------------------------------------------------------
+    def collect(self) -> None:
+        """Take the results that are there."""
+        for analyzed in self._pipeline.ready():
+            self._take(analyzed)
+        self._go_on()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait a little for a result, and take it."""
+        if len(self._pipeline):
+            self._pipeline.wait(timeout_s)
+        elif self._equipping is not None:
+            end = time.monotonic() + timeout_s
+            while not self._equipping.done() and time.monotonic() < end:
+                time.sleep(0.001)
+        self.collect()
+
+    def finish_work(self) -> None:
+        """Wait for all events that came in; then only `counts` and `writer` are of use."""
+        while self._pending is not None or len(self._pipeline):
+            self.wait(0.1)
+        self.close()
+
+    def close(self) -> None:
+        """End the threads, forgetting what is under way."""
+        self._helper.shutdown(wait=True, cancel_futures=True)
+        self._pipeline.close()
+
+    def _take(self, analyzed: _Analyzed) -> None:
+        self._slots.give(analyzed.slot)
+        result = analyzed.result
+        self.counts.add(result)
+        self.quality.add(result)
+        self.writer.append(result.rows)
+        if result.problems:
+            self._problems += 1
+            if self._problems <= MAX_MESSAGES:
+                text = "; ".join(result.problems)
+                self._tell(f"run {self.run}, event {result.index}: {text}", True)
+            elif self._problems == MAX_MESSAGES + 1:
+                self._tell(f"run {self.run}: more events with problems, counted only", True)
+
+    def _tell(self, text: str, is_error: bool) -> None:
+        self.messages.append((text, is_error))
+
+    # how much was seen ---------------------------------------------------------------------------
+    @property
+    def fraction_seen(self) -> float:
+        """Events that came in over those that were sent up to the last that came, 0 to 1."""
+        sent = self.last_serial - self._base + 1
+        return self.counts.seen / sent if sent > 0 else 1.0
+
+    def missed_of(self, sent: int | None) -> str:
+        """Return why this run was not seen whole; empty if it was.
+
+        :param sent: events that the frontend sent, None if it is not known.
+        """
+        reasons = []
+        if self.joined:
+            reasons.append("the analyzer joined in mid-run")
+        if self.gaps:
+            reasons.append(f"{self.gaps} events were overwritten before they were read")
+        if self.broken:
+            reasons.append(f"{self.broken} events came damaged or too large")
+        if sent is not None and self.counts.seen != sent and not reasons:
+            reasons.append(f"{sent} events were sent, {self.counts.seen} came")
+        if self.writer.failure:
+            reasons.append(self.writer.failure)
+        return "; ".join(reasons)
