@@ -80,7 +80,7 @@ class EventAssembler:
         self._last_index = -1
         self._last_end_ns: int | None = None
         self._last_gap_ns = 0
-        self._lost_triggers = 0
+        self._missed_triggers = 0
         self._time_zero_s: int | None = None
         self._paused_from_ns: int | None = None
         self._paused_to_ns: int | None = None
@@ -213,10 +213,10 @@ class EventAssembler:
             flags |= EventFlag.INCOMPLETE
         if index > self._last_index + 1:
             flags |= EventFlag.FRAMES_LOST_BEFORE
-        lost = sum(store.counts.lost for store in self._stores)
-        if lost > self._lost_triggers:
+        missed = sum(store.counts.missed for store in self._stores)
+        if missed > self._missed_triggers or any(batch.over_limit for batch in batches):
             flags |= EventFlag.TRIGGERS_LOST
-        self._lost_triggers = lost
+        self._missed_triggers = missed
         return flags
 
     def _build(

@@ -161,19 +161,25 @@ class TriggerFrontend:
             }
         )
         self._camera_status.work(run.acquisition)
-        lost = record.frames_lost
-        if lost:
-            causes = f"{record.frames_lost_by_camera} by the camera, {record.frames_lost_by_ring}"
-            self._notice("Trigger frames lost", f"{lost} frames lost: {causes} by a full ring")
+        self._tell_losses(record)
         silent = run.acquisition.silence()
         if silent is not None:
             self._notice("Trigger device silent", silent)
         if self._failure is not None:
             return
         state = "paused" if run.is_paused else f"{rate:.1f} Hz"
+        lost = record.frames_lost
         status = f"run {run.run_number}: {state}, ring {100 * level:.0f}%, lost {lost}"
         is_well = not lost and silent is None and level < 0.5
         self._equipment.set_status(silent or status, GREEN if is_well else YELLOW)
+
+    def _tell_losses(self, record: RunRecord) -> None:
+        if record.frames_lost:
+            causes = (
+                f"{record.frames_lost_by_camera} by the camera, {record.frames_lost_by_ring} by a"
+                f" full ring, {record.frames_late} late, {record.frames_unsent} unsent"
+            )
+            self._notice("Trigger frames lost", f"{record.frames_lost} frames lost: {causes}")
 
     # transitions -----------------------------------------------------------------------------
 
@@ -226,7 +232,8 @@ class TriggerFrontend:
         if run is None:
             self._equipment.set_status("ready")
             return None
-        self._equipment.set_status(f"run {run_number}: draining", YELLOW)
+        if self._failure is None:
+            self._equipment.set_status(f"run {run_number}: draining", YELLOW)
         try:
             record = run.finish()
         except ExperimentError as error:  # a stop must not fail: it is told, and counted
@@ -243,8 +250,7 @@ class TriggerFrontend:
         contradictions = record.contradictions()
         if contradictions:
             self._notice("Trigger counts differ", "; ".join(contradictions))
-        if record.frames_unsent:
-            self._notice("Trigger frames lost", f"{record.frames_unsent} frames could not be sent")
+        self._tell_losses(record)
         if self._failure is None:
             text = f"ready; run {record.run_number}: {record.events_sent} events"
             self._equipment.set_status(text, YELLOW if record.frames_lost else GREEN)
@@ -262,10 +268,10 @@ class TriggerFrontend:
         return None
 
     def _abort(self, run_number: int) -> TransitionResult:
-        if self._run is not None:
+        if self._run is not None:  # else it was we who refused, and the status says why
             self._run.abort()
             self._run = None
-        self._equipment.set_status(f"ready; start of run {run_number} was aborted")
+            self._equipment.set_status(f"ready; start of run {run_number} was aborted")
         return None
 
     def _close(self) -> None:

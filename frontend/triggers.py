@@ -34,11 +34,13 @@ class Span(NamedTuple):
 class TriggerBatch:
     """The triggers of one frame on one board: at most two spans, since the store wraps around.
 
-    :param taken: how many to remove from the store once they are copied.
+    :param before: triggers before the frame that go with it when it is removed.
+    :param over_limit: triggers of the frame beyond those that one event holds.
     """
 
     spans: tuple[Span, ...]
-    taken: int
+    before: int
+    over_limit: int
 
     @property
     def count(self) -> int:
@@ -79,9 +81,14 @@ class TriggerCounts:
     """Triggers copied to events."""
 
     @property
+    def missed(self) -> int:
+        """Triggers that were lost before they could be assigned to a frame."""
+        return self.lost_by_board + self.lost_by_store
+
+    @property
     def lost(self) -> int:
         """Triggers that should be in an event and are not."""
-        return self.lost_by_board + self.lost_by_store + self.over_limit
+        return self.missed + self.over_limit
 
 
 class TriggerStore:
@@ -149,7 +156,7 @@ class TriggerStore:
     def find(self, start_ns: int, end_ns: int, limit: int) -> TriggerBatch:
         """Return the triggers with start <= time < end, at most `limit`; `remove` frees them.
 
-        Triggers before `start_ns` belong to no frame: they are counted and dropped, as are those
+        Triggers before `start_ns` belong to no frame; they are removed with the batch, as are those
         beyond the limit.
         """
         with self._lock:
@@ -158,18 +165,20 @@ class TriggerStore:
         first = int(np.searchsorted(times, start_ns, side="left"))
         last = int(np.searchsorted(times, end_ns, side="left"))
         kept = min(last - first, limit)
-        self.counts.outside_frames += first
-        self.counts.over_limit += last - first - kept
-        return TriggerBatch(tuple(self._spans(removed + first, kept)), taken=last)
+        spans = tuple(self._spans(removed + first, kept))
+        return TriggerBatch(spans, before=first, over_limit=last - first - kept)
 
     def remove(self, batch: TriggerBatch, is_kept: bool) -> None:
         """Free what `find` returned; views on it are then no longer valid."""
-        with self._lock:
-            self._removed += batch.taken
+        in_frame = batch.count + batch.over_limit
+        self.counts.outside_frames += batch.before
         if is_kept:
             self.counts.in_events += batch.count
+            self.counts.over_limit += batch.over_limit
         else:
-            self.counts.outside_frames += batch.count
+            self.counts.outside_frames += in_frame
+        with self._lock:
+            self._removed += batch.before + in_frame
 
     def drop_all(self) -> None:
         """Forget what is stored, at the end of a run: it belongs to no frame."""
