@@ -19,10 +19,12 @@ READ_BYTES: Final = 1 << 20
 CHUNK_BYTES: Final = 1 << 22
 """Largest piece that is uncompressed at once; lz4 blocks of mlogger are of this size."""
 _STEP_BYTES: Final = {
-    "zstd": 1 << 15,  # it expands all that it is given at once
-    "bzip2": 1 << 12,  # a call that fails loses what it uncompressed: no more than a block
+    "gzip": 1 << 16,
+    "lz4": 1 << 17,
+    "bzip2": 1 << 12,
+    "zstd": 1 << 15,  # it expands at once all that it is given
 }
-"""How much a decompressor is given in one call, where that is not READ_BYTES."""
+"""How much a decompressor is given in one call: a call that fails loses what it uncompressed."""
 
 _SKIPPABLE_MAGICS: Final = tuple(bytes([low, 0x2A, 0x4D, 0x18]) for low in range(0x50, 0x60))
 _SKIPPABLE_HEADER_BYTES: Final = 8
@@ -48,7 +50,7 @@ class _ZstdDecompressor:
     def unused_data(self) -> bytes:
         return self._inner.unused_data
 
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+    def decompress(self, data: bytes | memoryview, max_length: int = -1) -> bytes:
         return self._inner.decompress(data)
 
 
@@ -131,18 +133,19 @@ def _member_chunks(
     """Yield what one member holds; return the bytes read behind it."""
     begin = file.tell() - len(pending)
     decompressor = _DECOMPRESSORS[name]()
-    step = _STEP_BYTES.get(name, READ_BYTES)
-    given = b""
+    step = _STEP_BYTES[name]
+    rest = memoryview(pending)
+    given = memoryview(b"")
     fed = produced = 0
     while not decompressor.eof:
-        more = b""
+        more = memoryview(b"")
         if decompressor.needs_input:
-            if not pending:
-                pending = file.read(READ_BYTES)
+            if not rest:
+                rest = memoryview(file.read(READ_BYTES))
                 on_read(file.tell())
-                if not pending:
+                if not rest:
                     raise CompressionError(f"the {name} data end too early")
-            given, pending = pending[:step], pending[step:]
+            given, rest = rest[:step], rest[step:]
             fed += len(given)
             more = given
         try:
@@ -150,12 +153,12 @@ def _member_chunks(
         except _FAILURES as error:
             if name != "bzip2":
                 file.seek(begin)
-                yield from _chunks_before_damage(name, file.read(fed), len(given), produced)
+                yield from _chunks_before_damage(name, file, fed, len(given), produced)
             raise CompressionError(_damage_text(name, error)) from error
         if chunk:
             produced += len(chunk)
             yield chunk
-    return (decompressor.unused_data or b"") + pending
+    return (decompressor.unused_data or b"") + bytes(rest)
 
 
 def _damage_text(name: str, error: Exception) -> str:
@@ -166,26 +169,23 @@ def _damage_text(name: str, error: Exception) -> str:
 
 
 def _chunks_before_damage(
-    name: str, member: bytes, last_bytes: int, produced: int
+    name: str, file: BinaryIO, fed: int, last_bytes: int, produced: int
 ) -> Iterator[bytes]:
     """Yield what stands before a damage and was lost with the call that failed.
 
     A second pass feeds the last bytes one by one, so that only the damaged one fails. Not for
     bz2: its blocks are verified only after their last byte came out.
 
-    :param member: the member, up to the end of the piece that failed.
+    :param file: at the member's begin.
+    :param fed: how many bytes of the member were read, the piece that failed included.
     :param last_bytes: size of that piece.
     :param produced: how many uncompressed bytes were yielded before.
     """
     decompressor = _DECOMPRESSORS[name]()
-    step = _STEP_BYTES.get(name, READ_BYTES)
-    whole = len(member) - last_bytes
-    pieces = [member[i : min(i + step, whole)] for i in range(0, whole, step)]
-    pieces += [member[i : i + 1] for i in range(whole, len(member))]
     rescued = []
     seen = 0
     try:
-        for piece in pieces:
+        for piece in _pieces(file, fed - last_bytes, last_bytes, _STEP_BYTES[name]):
             chunk = decompressor.decompress(piece)
             seen += len(chunk)
             if seen > produced:
@@ -193,3 +193,13 @@ def _chunks_before_damage(
     except _FAILURES:
         pass
     yield b"".join(rescued)
+
+
+def _pieces(file: BinaryIO, whole_bytes: int, single_bytes: int, step: int) -> Iterator[bytes]:
+    """Yield the next bytes of a file in pieces of `step`, then in single bytes."""
+    while whole_bytes > 0 and (piece := file.read(min(step, whole_bytes))):
+        whole_bytes -= len(piece)
+        yield piece
+    tail = file.read(single_bytes)
+    for i in range(len(tail)):
+        yield tail[i : i + 1]

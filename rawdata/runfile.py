@@ -121,7 +121,12 @@ class RunFile:
 
     def __iter__(self) -> Iterator[Event]:
         summary = _Summary()
-        yield from self._events(summary)
+        try:
+            yield from self._events(summary)
+        except RunFileError as damage:
+            summary.damage = damage
+            self._summary = summary
+            raise
         self._summary = summary
 
     # random access -----------------------------------------------------------------------------
