@@ -4,6 +4,7 @@ Numbers are LIME's (He:CF4 60:40 at 0.9 bar, 50 cm of drift, GEMs at 440 V), fro
 reconstruction and digitization code and its run logs.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
@@ -30,6 +31,7 @@ W_KEV: Final = 0.0462
 IRON_KEV: Final = 5.9
 MUON_KEV_PER_MM: Final = 0.24
 _MARGIN_PIXELS = 12.0
+_GAIN_AT_MIDDLE = (1 - math.exp(-392 / 150)) * math.exp(-250 / 700)
 
 
 class Rates(BaseModel):
@@ -97,19 +99,17 @@ class Track:
         return delays
 
 
-def gain_at(z_mm: npt.NDArray[np.float64] | float) -> npt.NDArray[np.float64]:
+def gain_at(z_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the relative light of charge from a distance, 1 at 250 mm.
 
     Charge is lost on the way; charge from close by is dense and saturates the GEMs. The form is
     that of CYGNO's scans with 55Fe: ``(1 - exp(-(z + 142) / 150)) * exp(-z / 700)``, z in mm.
+
+    >>> gain_at(np.array([0.0, 250.0, 500.0])).round(2)
+    array([0.94, 1.  , 0.74])
     """
-
-    def shape(z: npt.NDArray[np.float64] | float) -> npt.NDArray[np.float64]:
-        far = np.asarray(z, np.float64)
-        gain: npt.NDArray[np.float64] = (1 - np.exp(-(far + 142) / 150)) * np.exp(-far / 700)
-        return gain
-
-    return shape(z_mm) / shape(250.0)
+    shape: npt.NDArray[np.float64] = (1 - np.exp(-(z_mm + 142) / 150)) * np.exp(-z_mm / 700)
+    return shape / _GAIN_AT_MIDDLE
 
 
 def make_track(kind: Kind, model: SensorModel, random: np.random.Generator, time_ns: int) -> Track:

@@ -1,9 +1,9 @@
 """Triggers to waveforms: photoelectrons, PMT pulses, baselines, DRS4 pattern, noise."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sim.detector.event import Run, Trigger
 from sim.detector.randomness import key_of, normal_quantiles, normal_table, stream
 from sim.detector.sensor import SensorModel
-from sim.kernels.waveform import collect_photoelectrons, digitize, shape_pulse
+from sim.kernels.waveform import digitize, make_pulses, shape_pulses
 
 PMTS = 4
 FULL_COUNTS = 4095
@@ -21,6 +21,7 @@ PHOTOELECTRON_MV_NS = 5.1
 """Area of one photoelectron: 2.96 mV high, sigma 0.688 ns (digitization@pmt of CYGNO)."""
 GAIN_SPREAD = 0.3
 LIGHT_DECAY_NS = 4.8
+DARK_SPREAD_NS = 2.0
 RISE_NS, FALL_NS = 12.0, 75.0
 PMT_PLACES = ((0.12, 0.12), (0.12, 0.88), (0.88, 0.88), (0.88, 0.12))
 """Rows and columns of the PMTs in the view: centres at 42 and 312 mm of 354 mm."""
@@ -166,6 +167,7 @@ def record(
     )
 
 
+@lru_cache(maxsize=16)
 def _gate(recording: Recording) -> npt.NDArray[np.float64]:
     since_trigger = (np.arange(recording.samples) - recording.trigger_sample) * recording.period_ns
     return np.where((since_trigger >= GATE_NS[0]) & (since_trigger < GATE_NS[1]), GATE_COUNTS, 0.0)
@@ -174,33 +176,42 @@ def _gate(recording: Recording) -> npt.NDArray[np.float64]:
 def _add_pulses(
     pulses: npt.NDArray[np.float64], recording: Recording, run: Run, frame: int, trigger: Trigger
 ) -> None:
-    model = run.views[trigger.view].model
-    means = expected_photoelectrons(trigger, model)
-    times, spreads, weights = _light_in_time(trigger)
+    light = _light_on_pmts(run, frame, trigger)
     window_start_ns = -recording.trigger_sample * recording.period_ns + PULSE_BEFORE_TRIGGER_NS
     area = PHOTOELECTRON_MV_NS * recording.board.pulse_scale * 4096 / recording.board.range_mv
-    for pmt, mean in enumerate(means):
-        # Keys without the board: all boards see the same photoelectrons.
-        place = (run.number, frame, trigger.number, pmt)
-        electrons = stream(run.seed, "photoelectrons", *place).poisson(mean * weights)
-        collect_photoelectrons(
-            pulses[pmt],
-            window_start_ns,
-            recording.period_ns,
-            times,
-            spreads,
-            electrons,
-            LIGHT_DECAY_NS,
-            GAIN_SPREAD,
-            normal_quantiles(),
-            key_of(run.seed, "pulse", *place),
-        )
-        shape_pulse(pulses[pmt], RISE_NS, FALL_NS, recording.period_ns, area)
+    make_pulses(
+        pulses,
+        window_start_ns,
+        recording.period_ns,
+        light.times_ns,
+        light.spreads_ns,
+        light.electrons,
+        LIGHT_DECAY_NS,
+        GAIN_SPREAD,
+        normal_quantiles(),
+        light.key,
+    )
+    shape_pulses(pulses, RISE_NS, FALL_NS, recording.period_ns, area)
 
 
-def _light_in_time(trigger: Trigger) -> Sequence[npt.NDArray[np.float64]]:
+class _LightOnPmts(NamedTuple):
+    """What the PMTs see of a trigger, whatever board records it."""
+
+    times_ns: npt.NDArray[np.float64]
+    spreads_ns: npt.NDArray[np.float64]
+    electrons: npt.NDArray[np.int64]
+    key: np.uint64
+
+
+@lru_cache(maxsize=1024)
+def _light_on_pmts(run: Run, frame: int, trigger: Trigger) -> _LightOnPmts:
+    means = expected_photoelectrons(trigger, run.views[trigger.view].model)
     track = trigger.track
     if track is None:
-        return np.zeros(1), np.full(1, 2.0), np.ones(1)
-    weights = track.light_adu / max(track.total_light_adu, 1e-9)
-    return track.delays_ns, track.spreads_ns, weights
+        times, spreads, weights = np.zeros(1), np.full(1, DARK_SPREAD_NS), np.ones(1)
+    else:
+        times, spreads, weights = track.delays_ns, track.spreads_ns, track.light_adu
+    share = weights / max(float(weights.sum()), 1e-9)
+    place = (run.number, frame, trigger.number)
+    electrons = stream(run.seed, "photoelectrons", *place).poisson(np.outer(means, share))
+    return _LightOnPmts(times, spreads, electrons, key_of(run.seed, "pulses of PMTs", *place))

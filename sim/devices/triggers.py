@@ -57,7 +57,7 @@ class TriggerStream:
             return 1
         if self._pending:
             return self._pending[0].time_ns + 1
-        return max(self._next_frame * run.period_ns, 1)
+        return self._next_frame * run.period_ns + 1
 
     def _load_frame(self, run: Run) -> None:
         frame = self._next_frame

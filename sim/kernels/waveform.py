@@ -9,8 +9,8 @@ from sim.kernels.random import MASK_16, SHIFT_16, SHIFT_32, UNIT_32, mix
 
 
 @njit(nogil=True, cache=True)
-def collect_photoelectrons(
-    charge: npt.NDArray[np.float64],
+def make_pulses(
+    pulses: npt.NDArray[np.float64],
     start_ns: float,
     period_ns: float,
     times_ns: npt.NDArray[np.float64],
@@ -21,47 +21,49 @@ def collect_photoelectrons(
     quantiles: npt.NDArray[np.float32],
     key: np.uint64,
 ) -> None:
-    """Add photoelectrons of one PMT to a histogram of charge against time.
+    """Add photoelectrons to histograms of charge against time, one for each PMT.
 
-    :param charge: (samples,) float64 [photoelectrons], added to.
+    :param pulses: (PMTs, samples) float64 [photoelectrons], added to.
     :param start_ns: time of the first sample's begin [ns].
     :param times_ns: (n,) float64, when the light of each segment of the track comes [ns].
     :param spreads_ns: (n,) float64, sigma of that time [ns].
-    :param electrons: (n,) int64, photoelectrons of each segment.
+    :param electrons: (PMTs, n) int64, photoelectrons of each segment.
     :param decay_ns: time constant of the light [ns].
     :param gain_spread: relative spread of the PMT's gain for one photoelectron.
     """
     index = np.uint64(0)
-    for segment in range(times_ns.size):
-        for _ in range(electrons[segment]):
-            random = mix(key, index)
-            index += np.uint64(1)
-            late = -decay_ns * np.log(1.0 - np.float64(random >> SHIFT_32) * UNIT_32)
-            time = times_ns[segment] + spreads_ns[segment] * quantiles[random & MASK_16] + late
-            sample = int(np.floor((time - start_ns) / period_ns))
-            if 0 <= sample < charge.size:
-                gain = 1.0 + gain_spread * quantiles[(random >> SHIFT_16) & MASK_16]
-                charge[sample] += max(gain, 0.0)
+    for pmt in range(pulses.shape[0]):
+        for segment in range(times_ns.size):
+            for _ in range(electrons[pmt, segment]):
+                random = mix(key, index)
+                index += np.uint64(1)
+                late = -decay_ns * np.log(1.0 - np.float64(random >> SHIFT_32) * UNIT_32)
+                time = times_ns[segment] + spreads_ns[segment] * quantiles[random & MASK_16] + late
+                sample = int(np.floor((time - start_ns) / period_ns))
+                if 0 <= sample < pulses.shape[1]:
+                    gain = 1.0 + gain_spread * quantiles[(random >> SHIFT_16) & MASK_16]
+                    pulses[pmt, sample] += max(gain, 0.0)
 
 
 @njit(nogil=True, cache=True)
-def shape_pulse(
-    charge: npt.NDArray[np.float64], rise_ns: float, fall_ns: float, period_ns: float, area: float
+def shape_pulses(
+    pulses: npt.NDArray[np.float64], rise_ns: float, fall_ns: float, period_ns: float, area: float
 ) -> None:
     """Pass charge through the electronics, in place.
 
     The response to a unit charge is ``exp(-t / fall) - exp(-t / rise)`` of area `area`.
 
-    :param charge: (samples,) float64; photoelectrons before, ADC counts after.
+    :param pulses: (PMTs, samples) float64; photoelectrons before, ADC counts after.
     :param area: ADC counts times ns for one photoelectron.
     """
     slow, fast = np.exp(-period_ns / fall_ns), np.exp(-period_ns / rise_ns)
     norm = area / period_ns / (1.0 / (1.0 - slow) - 1.0 / (1.0 - fast))
-    high, low = 0.0, 0.0
-    for sample in range(charge.size):
-        high = high * slow + charge[sample]
-        low = low * fast + charge[sample]
-        charge[sample] = (high - low) * norm
+    for pmt in range(pulses.shape[0]):
+        high, low = 0.0, 0.0
+        for sample in range(pulses.shape[1]):
+            high = high * slow + pulses[pmt, sample]
+            low = low * fast + pulses[pmt, sample]
+            pulses[pmt, sample] = (high - low) * norm
 
 
 @njit(nogil=True, cache=True)
