@@ -148,6 +148,8 @@ class Connection:
             raise ExperimentError(f"{self.name} has left the experiment in {self.folder}")
         limit_s = self._wait_s if timeout_s == -1 else timeout_s
         repeated = False
+        if name in _NEVER_TWICE and not self.server_lives():
+            self._connect()
         while True:
             end_s = None if limit_s is None else time.monotonic() + limit_s
             number = self._send(name, arguments)

@@ -5,11 +5,9 @@ A real MIDAS allows one client a process, so all clients of the contract tests l
 and raises here what it raised there. Between commands the peer communicates with its experiment.
 """
 
-import ctypes
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -19,20 +17,6 @@ import pytest
 from experiment.standalone.wire import unpack_error
 
 ANSWER_S = 60.0
-
-
-@dataclass(frozen=True)
-class InC:
-    """A ctypes array, which does not travel through a pipe: it is made over there."""
-
-    ctype: Any
-    values: tuple[Any, ...] | bytes
-    length: int
-
-    def make(self) -> Any:
-        if isinstance(self.values, bytes):
-            return ctypes.create_string_buffer(self.values, self.length)
-        return (self.ctype * self.length)(*self.values)
 
 
 class Peer:

@@ -14,7 +14,7 @@ from experiment.client import Client
 from experiment.connect import connect
 from experiment.standalone.wire import pack_error
 from tests.experiment.buffer_programs import make_event, serial_of
-from tests.experiment.peer import InC
+from tests.experiment.in_c import InC
 
 EVENT_SPACE = bytearray(4 * 1024 * 1024)
 

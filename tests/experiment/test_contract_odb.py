@@ -11,7 +11,8 @@ import pytest
 from experiment.errors import MidasError
 from rawdata.tid import Tid
 from tests.conftest import wait_until
-from tests.experiment.peer import InC, Peer
+from tests.experiment.in_c import InC
+from tests.experiment.peer import Peer
 
 VALUES = [
     (True, Tid.BOOL, True),
