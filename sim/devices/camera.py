@@ -1,11 +1,9 @@
 """A simulated camera: light, noise and truth behind the contract of `hardware.camera`."""
 
 import contextlib
-import secrets
 import threading
 import time
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +30,6 @@ HIGHEST_RATE_HZ = 10_000.0
 COUNTERS = 1 << 32
 DARKNESS = Rates(iron=0, alpha=0, muon=0, recoil=0, dark=0)
 _SERIAL_NUMBER = 500100
-
-
-@cache
-def process_seed() -> int:
-    """Return the seed of cameras that were given none; one for all of the process."""
-    return secrets.randbits(31)
 
 
 @dataclass(eq=False)
@@ -278,9 +270,8 @@ class SimulatedCamera:
 
     def _plan(self, config: CameraConfig) -> Run:
         period_ns = round(1e9 / config.rate_hz) if config.rate_hz else MAX_RATE_PERIOD_NS
-        seed = self._options.seed
         return Run(
-            seed=process_seed() if seed is None else seed,
+            seed=self._options.settled_seed,
             number=config.run_number,
             views=(),
             exposure_ns=min(round(config.exposure_s * 1e9), period_ns),

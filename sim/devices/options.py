@@ -1,6 +1,8 @@
 """Options of simulated devices: keyword arguments with JSON types, checked in one place."""
 
+import secrets
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -25,13 +27,19 @@ class DeviceOptions(BaseModel):
         description="the same seed gives the same run; null: another one each time",
     )
     index: int = Field(default=0, ge=0, le=63, description="number of the device among its kind")
-    pedestal: bool = Field(default=False, description="no light: HV and PMTs are off")
     faults: FaultsOption = Field(default=Faults(), description="what goes wrong")
-    clock: str = Field(default="", description="devices with one name here share one time")
+
+    @property
+    def settled_seed(self) -> int:
+        """The seed, or that of this process if none is given."""
+        return process_seed() if self.seed is None else self.seed
 
 
 class CameraOptions(DeviceOptions):
     """Options of the simulated camera."""
+
+    clock: str = Field(default="", description="devices with one name here share one time")
+    pedestal: bool = Field(default=False, description="no light: HV and PMTs are off")
 
     rates: Rates = Field(default=Rates(), description="particles in one exposure")
     truth_dir: str = Field(default="", description="folder for the truth; empty: none is written")
@@ -49,8 +57,14 @@ class CameraOptions(DeviceOptions):
 
 
 class DigitizerOptions(DeviceOptions):
-    """Options of the simulated digitizer; seed and pedestal are the camera's, if it has any."""
+    """Options of the simulated digitizer.
 
+    Which triggers there are, the camera says; what it says goes before seed, pedestal, exposure
+    and rate here.
+    """
+
+    clock: str = Field(default="", description="devices with one name here share one time")
+    pedestal: bool = Field(default=False, description="of the cameras; known from their clock")
     exposure_s: float = Field(
         default=0.0, ge=0, description="of the cameras; known from their clock"
     )
@@ -59,6 +73,12 @@ class DigitizerOptions(DeviceOptions):
         default=1024, ge=1, description="triggers that the board keeps for a late reader"
     )
     specimen: int = Field(default=0, ge=0, description="which board: it has its own baselines")
+
+
+@cache
+def process_seed() -> int:
+    """Return the seed of devices that were given none; one for all of the process."""
+    return secrets.randbits(31)
 
 
 def check_options(model: type[Model], device: str, *given: Mapping[str, Any]) -> Model:
