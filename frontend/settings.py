@@ -155,7 +155,7 @@ class TriggerSettings(Settings):
         "Memory that the ring may take at most.",
         unit="MB",
         ge=1,
-        le=1 << 20,
+        le=1_000_000,
     )
     send_timeout_ms: int = setting(
         20,

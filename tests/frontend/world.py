@@ -17,7 +17,6 @@ from tests.conftest import wait_until
 
 START_S = 60.0
 TRIGGER = "/Equipment/Trigger"
-FRONTEND = {"trigger": "cygno-frontend-trigger", "slow": "cygno-frontend-slow"}
 
 
 class World:
@@ -72,14 +71,14 @@ class World:
     def start_frontend(self, kind: str = "trigger") -> subprocess.Popen[bytes]:
         """Start a frontend and wait until it is connected and ready."""
         process = self.start(kind, "-m", "frontend.main", kind)
-        wait_until(lambda: FRONTEND[kind] in self.clients, START_S, f"{kind} to connect")
-        if kind == "trigger":
-            names = ("cygno-frontend-trigger", "Transition STARTABORT")
-            entry = "/System/Clients/{}/" + names[1]
-            wait_until(
-                lambda: self.client.odb_exists(entry.format(process.pid)), START_S, "callbacks"
-            )
-            wait_until(lambda: self.status != "", START_S, "a status")
+        last = {"trigger": "Transition STARTABORT", "slow": "Transition START"}[kind]
+        key = f"/System/Clients/{process.pid}/{last}"
+
+        def is_ready() -> bool:
+            assert process.poll() is None, f"{kind} has ended: {self.log(kind)}"
+            return self.client.odb_exists(key) and (kind == "slow" or self.status != "")
+
+        wait_until(is_ready, START_S, f"{kind} to be ready")
         return process
 
     @property

@@ -1,0 +1,119 @@
+"""Write the generated pages of the reference: ``python docs/generate.py [--check]``.
+
+``settings.md`` has a table for each tree of settings: every subclass of
+`experiment.settings.Settings` in a module ``<room>.settings`` that has a place in the ODB, by its
+``odb_path`` or the module's ``ODB_PATH``. ``datamodel.md`` is what `rawdata.datamodel` says of
+itself. With ``--check`` nothing is written; stale pages are named and the exit code is 1.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from experiment.settings import Settings, describe
+from rawdata.datamodel.page import render as datamodel_page
+
+REFERENCE = Path(__file__).parent / "reference"
+ROOMS = ("frontend", "analyzer", "stager")
+
+_HEAD = """# Settings
+
+Made by `python docs/generate.py` from the settings models; change those, not this page.
+
+Every value is in the ODB. A bad value refuses the run (or the program) with the key, the value seen
+and what is allowed. *Takes effect* says when a change counts: `live`, at the `next run`, or at a
+`restart` of the program.
+"""
+
+
+def trees_of(room: str) -> list[tuple[str, type[Settings]]]:
+    """Return ODB path and model of each tree that a room declares, in the order of its file."""
+    name = f"{room}.settings"
+    if importlib.util.find_spec(name) is None:
+        return []
+    module = importlib.import_module(name)
+    models = [
+        model
+        for _, model in inspect.getmembers(module, inspect.isclass)
+        if issubclass(model, Settings) and model.__module__ == name
+    ]
+    models.sort(key=lambda model: inspect.getsourcelines(model)[1])
+    default = getattr(module, "ODB_PATH", "")
+    trees = [(str(model.odb_path or default), model) for model in models]
+    return [(path, model) for path, model in trees if path]
+
+
+def settings_page() -> str:
+    """Return ``docs/reference/settings.md``."""
+    return "\n".join([_HEAD, *(line for room in ROOMS for line in _room_lines(room))]) + "\n"
+
+
+def _room_lines(room: str) -> Iterator[str]:
+    for path, model in trees_of(room):
+        summary = (inspect.getdoc(model) or "").splitlines()[0]
+        yield f"## {path}\n"
+        yield f"{summary} (`cygno-{room}`)\n"
+        yield "| key | type | default | unit | allowed | takes effect | meaning |"
+        yield "|---|---|---|---|---|---|---|"
+        for row in describe(model, path):
+            cells = (
+                f"`{row['path'].removeprefix(path + '/')}`",
+                row["type"],
+                _default(row["default"]),
+                row["unit"],
+                row["allowed"],
+                row["effect"],
+                row["description"],
+            )
+            yield "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+        yield ""
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, bool):
+        return "y" if value else "n"
+    if isinstance(value, list):
+        return ", ".join(_runs(value))
+    return f"`{value}`" if isinstance(value, str) and value else str(value)
+
+
+def _runs(values: list[Any]) -> Iterator[str]:
+    """Write equal neighbours once: 0.0 x24."""
+    begin = 0
+    while begin < len(values):
+        end = begin
+        while end < len(values) and values[end] == values[begin]:
+            end += 1
+        times = f" x{end - begin}" if end - begin > 1 else ""
+        yield f"{_default(values[begin])}{times}"
+        begin = end
+
+
+PAGES = {"settings.md": settings_page, "datamodel.md": datamodel_page}
+
+
+def main() -> int:
+    """Write or check all pages; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="only tell which pages are stale")
+    is_check = parser.parse_args().check
+    stale = []
+    for name, make in PAGES.items():
+        path, content = REFERENCE / name, make()
+        if path.exists() and path.read_text() == content:
+            continue
+        stale.append(name)
+        if not is_check:
+            path.write_text(content)
+    for name in stale:
+        sys.stdout.write(f"{name} {'is stale' if is_check else 'written'}\n")
+    return 1 if stale and is_check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""The generated page of settings is what the models say today."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_not_stale(generate: ModuleType) -> None:
+    page = (DOCS / "reference" / "settings.md").read_text()
+    assert page == generate.settings_page(), "run: python docs/generate.py"
+
+
+def test_the_page_tells_of_every_room(generate: ModuleType) -> None:
+    page = generate.settings_page()
+    for path in ("/Configurations", "/Equipment/Trigger/Settings", "/Equipment/HV/Settings"):
+        assert f"## {path}\n" in page
+    for room in generate.ROOMS:
+        assert generate.trees_of(room), f"{room} has no settings"
+
+
+def test_a_row_says_all_of_a_setting(generate: ModuleType) -> None:
+    assert (
+        "| `Exposure` | number | 0.3 | s | ≤ 60, > 0 | next run | Exposure time of a frame. |"
+        in generate.settings_page()
+    )
+    assert "| -0.5, -0.3 x7, 0.0 x24, -0.45, 0.0 x7 |" in generate.settings_page()
