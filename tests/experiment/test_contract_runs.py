@@ -362,5 +362,4 @@ def test_no_start_without_required_programs(client: Peer) -> None:
     finally:
         client.odb_set("/Experiment/Prevent start on required progs", False)
         client.odb_delete("/Programs/Missing")
-    client.start_run()
-    assert state(client) == STATE_RUNNING
+    assert state(client) == STATE_STOPPED

@@ -381,6 +381,17 @@ def test_required_programs_are_started_with_the_run(
         wait_until(stopped.exists)
 
 
+def test_a_prevented_start_prevents_no_other(standalone: StandaloneWorld) -> None:
+    with StandaloneClient("operator", standalone.folder) as client:
+        client.odb_set("/Experiment/Prevent start on required progs", True)
+        client.odb_set("/Programs/Missing/Required", True)
+        with pytest.raises(TransitionFailedError, match="Missing"):
+            client.start_run()
+        client.odb_set("/Programs/Missing/Required", False)
+        client.start_run()
+        assert client.odb_get("/Runinfo/State") == STATE_RUNNING
+
+
 def test_the_odb_is_dumped_as_midas_does(standalone: StandaloneWorld) -> None:
     with StandaloneClient("Logger", standalone.folder) as client:
         odb = client.odb_get("/", include_key_metadata=True)["root"]

@@ -54,9 +54,10 @@ class World:
         for peer in self._lasting.values():
             peer.forget()
         peer = next(iter(self._lasting.values()))
-        requested = "/Runinfo/Requested transition"
-        if peer.odb_exists(requested) and peer.odb_get(requested):
-            peer.odb_set(requested, 0)
+        # MIDAS leaves these set where a start was prevented or deferred.
+        for key in ("/Runinfo/Requested transition", "/Runinfo/Transition in progress"):
+            if peer.odb_exists(key) and peer.odb_get(key):
+                peer.odb_set(key, 0)
         if peer.odb_get("/Runinfo/State") != 1:
             peer.stop_run()
         if peer.odb_exists("/test"):
