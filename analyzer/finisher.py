@@ -13,7 +13,7 @@ from typing import Final
 
 from analyzer.errors import AnalyzerError, ResultsError
 from analyzer.lookup import PedestalLookup
-from analyzer.online_run import OnlineRun
+from analyzer.online_run import OnlineRun, Quality
 from analyzer.pedestal_files import pedestal_name
 from analyzer.pedestal_run import make_pedestal
 from analyzer.record import Counts, end_attributes
@@ -47,6 +47,7 @@ class Outcome:
     missed: str = ""
     completed: bool = False
     pedestal: Path | None = None
+    quality: Quality = field(default_factory=Quality)
     messages: list[tuple[str, bool]] = field(default_factory=list)
 
     def tell(self, text: str, is_error: bool) -> None:
@@ -107,7 +108,7 @@ class Finisher:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _finish(self, run: OnlineRun, sent: int | None, file: Path | None) -> Outcome:
-        outcome = Outcome(run.run, run.counts, run.counts.seen, sent)
+        outcome = Outcome(run.run, run.counts, run.counts.seen, sent, quality=run.quality)
         try:
             run.finish_work()
             outcome.messages.extend(run.messages)

@@ -262,6 +262,7 @@ class OnlineAnalyzer:
         if outcome.output is None:
             self._publisher.alarm(f"no results of run {outcome.run}: see the messages")
         self._outcome = outcome
+        self._report_due_s = 0.0
 
     # what the ODB knows --------------------------------------------------------------------------
     def _odb(self, path: str) -> object:

@@ -80,6 +80,8 @@ def read_pedestals(path: str | os.PathLike[str]) -> dict[int, Pedestal]:
         finite where no defect is flagged.
     """
     source = Path(path)
+    if not source.is_file():
+        raise PedestalError(f"{source}: no such pedestal file")
     try:
         with h5py.File(source, "r") as file:
             if file.attrs.get("format") != FORMAT:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from analyzer.finisher import Outcome
-from analyzer.online_run import OnlineRun
+from analyzer.online_run import OnlineRun, Quality
 from experiment.client import Client
 from experiment.constants import EQ_PERIODIC, RO_ALWAYS
 
@@ -46,6 +46,17 @@ NOTHING_KNOWN: Final[dict[str, Any]] = {
 def _text(text: str, size_bytes: int) -> Any:
     content = text.encode()[: size_bytes - 1].decode(errors="ignore").encode()
     return ctypes.create_string_buffer(content, size_bytes)
+
+
+def _numbers(quality: Quality) -> dict[str, float]:
+    """Return what is known of the last events, under its ODB keys."""
+    values = {
+        "Image mean": quality.image_mean,
+        "Noise": quality.noise,
+        "Clusters per frame": quality.clusters,
+        "PMT baseline": quality.pmt_baseline,
+    }
+    return {key: value for key, value in values.items() if math.isfinite(value)}
 
 
 @dataclass
@@ -125,18 +136,15 @@ class Publisher:
         kilobytes = max(0, mark.bytes - self._mark.bytes) / passed_s / 1000
         self._mark = mark
         quality = run.quality
-        values: dict[str, Any] = {
-            "Image mean": quality.image_mean,
-            "Noise": quality.noise,
-            "Clusters per frame": quality.clusters,
-            "PMT baseline": quality.pmt_baseline,
-            "Fraction seen": run.fraction_seen,
-            "Rate Hz": rate,
-        }
-        known: dict[str, Any] = {k: v for k, v in values.items() if math.isfinite(v)}
-        known["Events seen"] = run.counts.seen
-        known["Events analyzed"] = run.counts.analyzed
-        self._client.odb_set(f"{PATH}/Variables", known, remove_unspecified_keys=False)
+        self._set_variables(
+            {
+                **_numbers(quality),
+                "Fraction seen": run.fraction_seen,
+                "Rate Hz": rate,
+                "Events seen": run.counts.seen,
+                "Events analyzed": run.counts.analyzed,
+            }
+        )
         self._set_statistics(run.counts.analyzed, rate, kilobytes)
         text = f"run {run.run}: {run.counts.analyzed} events, {rate:.1f} Hz"
         if math.isfinite(quality.noise):
@@ -148,6 +156,13 @@ class Publisher:
 
     def conclude(self, outcome: Outcome) -> None:
         """Publish what came of a run; who waits for it looks at the run number, written last."""
+        self._set_variables(
+            {
+                **_numbers(outcome.quality),
+                "Events seen": outcome.seen_online,
+                "Events analyzed": outcome.counts.analyzed,
+            }
+        )
         content = {
             "Events sent": -1 if outcome.sent is None else outcome.sent,
             "Events seen": outcome.seen_online,
@@ -167,6 +182,9 @@ class Publisher:
     def alarm(self, text: str) -> None:
         """Raise the analyzer's alarm."""
         self._client.trigger_internal_alarm("Analyzer", text[:_ALARM_CHARACTERS])
+
+    def _set_variables(self, values: dict[str, Any]) -> None:
+        self._client.odb_set(f"{PATH}/Variables", values, remove_unspecified_keys=False)
 
     def _set_statistics(self, events: int, rate_hz: float, kilobytes_per_s: float) -> None:
         self._client.odb_set(

@@ -134,6 +134,8 @@ class Results(Mapping[str, npt.NDArray[Any]]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if not path.is_file():
+            raise ResultsError(f"{path}: no such file")
         try:
             self._file = h5py.File(path, "r")
         except OSError as error:

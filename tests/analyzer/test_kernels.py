@@ -1,0 +1,234 @@
+"""Every kernel does what its NumPy twin does."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analyzer.frames import as_frame
+from analyzer.kernels import detect, frame, label, measure, pedestal, waveform
+from analyzer.reference import detect as detect_twin
+from analyzer.reference import frame as frame_twin
+from analyzer.reference import label as label_twin
+from analyzer.reference import measure as measure_twin
+from analyzer.reference import pedestal as pedestal_twin
+from analyzer.reference import waveform as waveform_twin
+
+seeds = st.integers(0, 2**32 - 1)
+few = settings(max_examples=40, deadline=None)
+
+
+def random_frame(random, rows, columns):
+    """A frame with light, saturated pixels and defects, and its pedestal level."""
+    values = random.normal(100, 3, (rows, columns)).clip(0)
+    values[random.random((rows, columns)) < 0.02] *= 30
+    values[random.random((rows, columns)) < 0.01] = 65535
+    level = random.normal(100 * frame.SCALE, 30, (rows, columns)).astype(np.uint16)
+    level[random.random((rows, columns)) < 0.02] = frame.DEFECT
+    return as_frame(values.astype(np.uint16)), as_frame(level)
+
+
+def rebinned(pixels, level, cimax, clip, rebin):
+    macro = (-(-pixels.shape[0] // rebin), -(-pixels.shape[1] // rebin))
+    sums = np.full(macro, -1, np.int32)
+    rows = np.full((pixels.shape[0], 7), -1, np.int64)
+    frame.rebin_frame(pixels, level, cimax, clip, rebin, sums, rows)
+    return sums, rows
+
+
+@given(seeds, st.integers(1, 30), st.integers(1, 70), st.sampled_from([1, 2, 4, 8]))
+@few
+def test_frame_pass_is_exact_for_any_shape(seed, n_rows, n_columns, rebin):
+    pixels, level = random_frame(np.random.default_rng(seed), n_rows, n_columns)
+    sums, rows = rebinned(pixels, level, 5000, 300, rebin)
+    twin_sums, twin_rows = frame_twin.rebin_frame(pixels, level, 5000, 300, rebin)
+    np.testing.assert_array_equal(sums, twin_sums)
+    np.testing.assert_array_equal(rows, twin_rows)
+
+
+@pytest.mark.parametrize("columns", [1023, 1024, 1025, 4096])
+def test_frame_pass_does_not_overflow_on_wide_frames(columns):
+    pixels = as_frame(np.full((4, columns), 65534, np.uint16))
+    level = as_frame(np.full((4, columns), 0, np.uint16))
+    sums, rows = rebinned(pixels, level, 65535, frame.MAX_CLIP, 4)
+    twin_sums, twin_rows = frame_twin.rebin_frame(pixels, level, 65535, frame.MAX_CLIP, 4)
+    np.testing.assert_array_equal(sums, twin_sums)
+    np.testing.assert_array_equal(rows, twin_rows)
+    edge = as_frame(np.full((4, columns), frame.MAX_CLIP // frame.SCALE, np.uint16))
+    _, rows = rebinned(edge, level, 65535, frame.MAX_CLIP, 4)
+    assert rows[0, frame.ROW_SQUARES] == columns * frame.MAX_CLIP**2
+
+
+def test_defects_and_saturated_pixels_count_for_nothing():
+    pixels = np.full((4, 8), 110, np.uint16)
+    pixels[0, 0], pixels[1, 5] = 900, 5000
+    level = np.full((4, 8), 100 * frame.SCALE, np.uint16)
+    level[0, 0] = frame.DEFECT
+    sums, rows = rebinned(as_frame(pixels), as_frame(level), 5000, 400, 4)
+    assert sums.tolist() == [[15 * 10 * frame.SCALE, 15 * 10 * frame.SCALE]]
+    assert rows[:, frame.ROW_USED].tolist() == [7, 7, 8, 8]
+    assert rows[:, frame.ROW_SATURATED].tolist() == [0, 1, 0, 0]
+    assert rows[:, frame.ROW_MAX].tolist() == [900, 5000, 110, 110]
+
+
+@given(seeds, st.integers(1, 20), st.integers(1, 24))
+@few
+def test_marks_agree_to_the_last_bit(seed, n_rows, n_columns):
+    random = np.random.default_rng(seed)
+    sums = random.integers(-4000, 9000, (n_rows, n_columns), dtype=np.int32)
+    scale = np.full(sums.shape, 1 / 512, np.float32)
+    scale[random.random(sums.shape) < 0.05] = 0
+    shift = random.normal(0, 1, n_rows).astype(np.float32)
+    noise = np.full(sums.shape, 0.6, np.float32)
+    noise[random.random(sums.shape) < 0.05] = 0
+    value = np.zeros((n_rows + 2, n_columns + 2), np.float32)
+    flat = np.zeros_like(value)
+    mark = np.zeros(sums.shape, np.uint8)
+    detect.correct_macro(sums, scale, shift, value)
+    np.testing.assert_array_equal(value, detect_twin.correct_macro(sums, scale, shift))
+    detect.flatten_spikes(value, 10.0, flat)
+    np.testing.assert_array_equal(flat, detect_twin.flatten_spikes(value, 10.0))
+    lit = detect.mark_lit(flat, noise, 3.0, 5.5, 1.2, mark)
+    np.testing.assert_array_equal(mark, detect_twin.mark_lit(flat, noise, 3.0, 5.5, 1.2))
+    assert lit == np.count_nonzero(mark)
+
+
+def labelled(mark, link, min_size, max_clusters, width):
+    ys = np.zeros(mark.size, np.int32)
+    xs = np.zeros(mark.size, np.int32)
+    labels = np.zeros(mark.shape, np.int32)
+    count, n_core, dropped = label.label_clusters(
+        mark, link, min_size, max_clusters, ys, xs, labels
+    )
+    cores = labels.copy()
+    n = label.add_rim(labels, width, ys, xs, n_core)
+    return labels, cores, count, n_core, n, dropped, ys, xs
+
+
+@given(
+    seeds,
+    st.integers(1, 24),
+    st.integers(1, 24),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(0, 3),
+    st.integers(1, 6),
+)
+@few
+def test_labels_are_those_of_walking_from_neighbour_to_neighbour(
+    seed, n_rows, n_columns, link, min_size, width, max_clusters
+):
+    random = np.random.default_rng(seed)
+    mark = random.choice(np.array([0, 1, 2], np.uint8), (n_rows, n_columns), p=[0.85, 0.1, 0.05])
+    labels, cores, count, n_core, n, dropped, ys, xs = labelled(
+        mark, link, min_size, max_clusters, width
+    )
+    twin, twin_count, twin_dropped = label_twin.label_clusters(mark, link, min_size, max_clusters)
+    np.testing.assert_array_equal(cores, twin)
+    assert (count, dropped) == (twin_count, twin_dropped)
+    np.testing.assert_array_equal(labels, label_twin.add_rim(twin, width))
+    assert n_core == np.count_nonzero(cores)
+    assert n == np.count_nonzero(labels)
+    assert {(int(y), int(x)) for y, x in zip(ys[:n], xs[:n], strict=True)} == {
+        (int(y), int(x)) for y, x in np.argwhere(labels)
+    }
+    label.clear_labels(labels, ys, xs, n)
+    assert not labels.any()
+
+
+@pytest.mark.parametrize(
+    ("rows", "link", "clusters"),
+    [
+        (["2..1", "....", "...1"], 1, 1),
+        (["2..2", "....", "...1"], 1, 2),
+        (["2..2", "....", "...1"], 3, 1),
+        (["1111", "1111", "1111"], 1, 0),
+        (["2.1.1.1.2"], 2, 1),
+        (["1...2", ".....", "2...1"], 3, 2),
+        (["..2..", ".1.1.", "1...1", ".1.1."], 1, 1),
+    ],
+)
+def test_clusters_hold_a_seed_and_bridge_gaps_up_to_the_link(rows, link, clusters):
+    mark = np.array([[int(c) if c != "." else 0 for c in row] for row in rows], np.uint8)
+    assert labelled(mark, link, 1, 100, 0)[2] == clusters
+
+
+@given(seeds, st.integers(8, 40), st.integers(8, 40), st.sampled_from([2, 4]))
+@few
+def test_sums_of_clusters_are_exact(seed, n_rows, n_columns, rebin):
+    random = np.random.default_rng(seed)
+    pixels, level = random_frame(random, n_rows, n_columns)
+    sums, rows = rebinned(pixels, level, 5000, 300, rebin)
+    mark = random.choice(np.array([0, 2], np.uint8), sums.shape, p=[0.8, 0.2])
+    labels, cores, count, n_core, n, _, ys, xs = labelled(mark, 1, 1, 1000, 1)
+    rest = rows.copy()
+    measure.exclude_clusters(pixels, level, 5000, 300, rebin, ys, xs, n, rest)
+    twin = measure_twin.exclude_clusters(pixels, level, 5000, 300, rebin, labels, rows)
+    np.testing.assert_array_equal(rest, twin)
+    noise = np.full(pixels.shape, 3.0, np.float32)
+    shift = random.integers(-20, 20, n_rows)
+    got = np.zeros((count, measure.N_SUMS), np.int64)
+    measure.sum_clusters(
+        pixels, level, noise, shift, 5000, 0.6, rebin, labels, ys, xs, n_core, n, got
+    )
+    wanted = measure_twin.sum_clusters(pixels, level, noise, shift, 5000, 0.6, rebin, labels, cores)
+    np.testing.assert_array_equal(got, wanted)
+
+
+@given(seeds, st.integers(1, 17))
+@few
+def test_pedestal_sums_do_not_depend_on_the_order_of_frames(seed, n_frames):
+    random = np.random.default_rng(seed)
+    stack = random.integers(90, 130, (n_frames, 3, 5)).astype(np.uint16)
+    stack[random.random(stack.shape) < 0.1] = 4000
+    center, spread = np.zeros((2, 3, 5), np.uint16)
+    pedestal.center_and_spread(stack, center, spread)
+    np.testing.assert_array_equal((center, spread), pedestal_twin.center_and_spread(stack))
+    clip = random.integers(0, 40, (3, 5)).astype(np.uint16)
+    sums = [np.zeros((3, 5), kind) for kind in (np.uint32, np.int64, np.int64)]
+    for index in random.permutation(n_frames):
+        pedestal.accumulate(as_frame(stack[index]), center, clip, *sums)
+    for got, wanted in zip(sums, pedestal_twin.accumulate(stack, center, clip), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+@given(seeds, st.integers(2, 40), st.booleans())
+@few
+def test_waveforms_are_measured_as_numpy_does(seed, samples, is_float):
+    random = np.random.default_rng(seed)
+    waves = random.integers(0, 4096, (5, samples)).astype(np.float32 if is_float else np.uint16)
+    n_baseline = int(random.integers(2, samples + 1))
+    got = np.empty((5, waveform.N_MEASURES))
+    waveform.measure_waveforms(waves if is_float else as_frame(waves), n_baseline, 4095, got)
+    wanted = waveform_twin.measure_waveforms(waves, n_baseline, 4095)
+    np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-6)
+
+
+@given(seeds, st.integers(0, 1023))
+@few
+def test_drs4_corrections_are_those_of_the_twin(seed, start_cell):
+    random = np.random.default_rng(seed)
+    raw = random.integers(3800, 3900, (8, 1024)).astype(np.uint16)
+    for sample in random.integers(0, 1022, 6):
+        raw[:, sample : sample + random.integers(1, 3)] -= np.uint16(60)
+    tables = random.normal(0, 30, (2, 8, 1024)).astype(np.float32)
+    chosen = random.random(8) < 0.9
+    got = np.empty((8, 1024), np.float32)
+    waveform.correct_cells(as_frame(raw), start_cell, tables[0], tables[1], chosen, got)
+    wanted = waveform_twin.correct_cells(raw, start_cell, tables[0], tables[1], chosen)
+    np.testing.assert_array_equal(got, wanted)
+    waveform.remove_dips(got, chosen, 5, 30.0)
+    np.testing.assert_array_equal(got, waveform_twin.remove_dips(wanted, chosen, 5, 30.0))
+
+
+def test_a_common_dip_goes_and_a_pulse_stays():
+    waves = np.full((8, 100), 3850, np.float32)
+    waves[:, 40] -= 80
+    waves[:, 60:62] -= 50
+    waves[2, 20] -= 100
+    waves[:, 80:90] -= 60
+    waveform.remove_dips(waves, np.ones(8, np.bool_), 7, 30.0)
+    assert (waves[:, 39:42] == 3850).all()
+    assert (waves[:, 59:63] == 3850).all()
+    assert waves[2, 20] == 3750
+    assert (waves[:, 80:90] == 3790).all()

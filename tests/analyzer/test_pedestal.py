@@ -1,0 +1,162 @@
+"""A pedestal is the mean and noise of frames without their light; files bring it back unchanged."""
+
+import dataclasses
+
+import h5py
+import numpy as np
+import pytest
+
+from analyzer.errors import PedestalError
+from analyzer.pedestal import Defect, PedestalBuilder, estimate_pedestal
+from analyzer.pedestal_files import (
+    find_pedestal,
+    pedestal_name,
+    read_pedestals,
+    write_pedestals,
+)
+from analyzer.settings import AnalyzerSettings
+from tests.analyzer.scenes import add_spot, make_scene
+
+SETTINGS = AnalyzerSettings()
+
+
+def build(frames, settings=SETTINGS):
+    builder = PedestalBuilder(frames[0].shape, settings)
+    for frame in frames:
+        builder.add(frame)
+    return builder.build(exposure_s=0.3, source="run 1", run=1)
+
+
+def test_without_light_it_is_the_mean_and_standard_deviation():
+    scene = make_scene((40, 48))
+    frames = [scene.frame() for _ in range(60)]
+    pedestal = build(frames)
+    stack = np.array(frames, np.float64)
+    np.testing.assert_allclose(pedestal.mean, stack.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(pedestal.sigma, stack.std(axis=0, ddof=1), atol=1e-3)
+    assert not pedestal.defects.any()
+    assert pedestal.frames == 60
+    assert not pedestal.is_estimate
+
+
+@pytest.mark.parametrize("first", [0, 5, 30])
+def test_light_in_some_frames_leaves_no_trace(first):
+    scene = make_scene((64, 64))
+    frames = [scene.frame() for _ in range(60)]
+    light = scene.light()
+    add_spot(light, 32, 32, 60_000)
+    for index in range(first, first + 3):
+        frames[index] = scene.frame(light)
+    pedestal = build(frames)
+    difference = pedestal.mean - scene.pedestal.mean
+    assert abs(difference[28:36, 28:36].mean()) < 0.1
+    assert pedestal.sigma[28:36, 28:36].mean() == pytest.approx(2.42, abs=0.15)
+
+
+def test_hot_noisy_dead_and_unstable_pixels_are_defects():
+    scene = make_scene((40, 48))
+    frames = [scene.frame() for _ in range(60)]
+    for index, frame in enumerate(frames):
+        frame[3, 4] = 1200 + index % 3
+        frame[5, 6] = scene.random.normal(500, 40)
+        frame[7, 8] = 100
+        if index % 4 == 3:
+            frame[9, 10] = 400
+    pedestal = build(frames)
+    found = {
+        (int(y), int(x)): int(pedestal.defects[y, x]) for y, x in np.argwhere(pedestal.defects)
+    }
+    assert found == {
+        (3, 4): Defect.HOT,
+        (5, 6): Defect.NOISY | Defect.HOT,
+        (7, 8): Defect.DEAD,
+        (9, 10): Defect.UNSTABLE,
+    }
+
+
+def test_too_few_frames_and_another_shape_are_refused_in_words():
+    scene = make_scene((8, 8))
+    with pytest.raises(PedestalError, match=r"9 frames, a pedestal needs at least 10"):
+        build([scene.frame() for _ in range(9)])
+    builder = PedestalBuilder((8, 8), SETTINGS)
+    with pytest.raises(PedestalError, match="4x4"):
+        builder.add(np.zeros((4, 4), np.uint16))
+
+
+def test_one_frame_gives_an_estimate_in_spite_of_its_light_and_hot_pixels():
+    scene = make_scene((200, 256))
+    glow = 6 * np.exp(-np.arange(200) / 20)[:, np.newaxis]
+    light = scene.light() + glow
+    add_spot(light, 100, 100, 20_000)
+    frame = scene.frame(light)
+    frame[20, 30] = frame[150, 200] = 900
+    pedestal = estimate_pedestal(frame, SETTINGS, source="estimated from event 0 of run 5")
+    truth = scene.pedestal.mean + glow
+    assert abs((pedestal.mean - truth).mean()) < 0.1
+    assert np.std(pedestal.mean - truth) < 1.0
+    assert pedestal.sigma[0, 0] == pytest.approx(np.hypot(2.4, 0.8), rel=0.05)
+    assert {(int(y), int(x)) for y, x in np.argwhere(pedestal.defects)} == {(20, 30), (150, 200)}
+    assert pedestal.is_estimate
+
+
+def test_a_file_brings_a_pedestal_back(tmp_path):
+    scene = make_scene((20, 24))
+    path = write_pedestals(tmp_path / "sub" / pedestal_name(7), {2: scene.pedestal}, {"run": 7})
+    (camera, again), *others = read_pedestals(path).items()
+    assert (camera, others) == (2, [])
+    for field in dataclasses.fields(again):
+        np.testing.assert_array_equal(
+            getattr(again, field.name), getattr(scene.pedestal, field.name)
+        )
+    assert [entry.name for entry in path.parent.iterdir()] == ["run00007.pedestal.h5"]
+
+
+def at_run(scene, run, exposure_s=0.3):
+    return dataclasses.replace(scene.pedestal, run=run, exposure_s=exposure_s, source=f"run {run}")
+
+
+def test_the_nearest_earlier_pedestal_that_fits_is_found(tmp_path):
+    small, large = make_scene((20, 24)), make_scene((24, 24))
+    for run, pedestals in {
+        10: {0: at_run(small, 10)},
+        12: {0: at_run(small, 12), 1: at_run(large, 12)},
+        14: {0: at_run(small, 14, exposure_s=0.5)},
+        16: {0: at_run(large, 16)},
+        20: {0: at_run(small, 20)},
+    }.items():
+        write_pedestals(tmp_path / pedestal_name(run), pedestals)
+
+    def run_of(before, camera, shape, exposure_s):
+        found, troubles = find_pedestal([tmp_path], before, camera, shape, exposure_s)
+        assert troubles == []
+        return found.run if found else None
+
+    assert run_of(18, 0, (20, 24), 0.3) == 12
+    assert run_of(12, 0, (20, 24), 0.3) == 10
+    assert run_of(21, 0, (20, 24), 0.3) == 20
+    assert run_of(20, 0, (20, 24), 0.5) == 14
+    assert run_of(20, 0, (20, 24), 0.0) == 14
+    assert run_of(20, 1, (24, 24), 0.3) == 12
+    assert run_of(20, 1, (20, 24), 0.3) is None
+    assert run_of(10, 0, (20, 24), 0.3) is None
+
+
+def test_damaged_pedestals_are_told_and_passed_over(tmp_path):
+    scene = make_scene((20, 24))
+    write_pedestals(tmp_path / pedestal_name(10), {0: at_run(scene, 10)})
+    (tmp_path / pedestal_name(11)).write_bytes(b"no HDF5")
+    broken = at_run(scene, 12)
+    broken.mean[3, 5] = np.nan
+    write_pedestals(tmp_path / pedestal_name(12), {0: broken})
+    found, troubles = find_pedestal([tmp_path], 20, 0, (20, 24), 0.3)
+    assert found.run == 10
+    assert len(troubles) == 2
+    assert "row 3, column 5" in troubles[0]
+    assert "run00011.pedestal.h5" in troubles[1]
+
+
+def test_other_hdf5_files_are_refused(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w"):
+        pass
+    with pytest.raises(PedestalError, match="not a pedestal file"):
+        read_pedestals(tmp_path / "x.h5")
