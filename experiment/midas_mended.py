@@ -102,16 +102,21 @@ class MendedClient(midas.client.MidasClient):  # type: ignore[misc]
     # runs --------------------------------------------------------------------------------------
     def _run_transition(self, trans: int, run_num: int, async_flag: bool) -> None:
         """Refuse what ``mtransition`` refuses, and say who refused; stock does neither."""
-        needed, why = NEEDED_STATE.get(trans, (self.odb_get("/Runinfo/State"), ""))
-        if run_num < 0:
-            needed, why = 0, f"{run_num} is no run number; use 1 or more"
-        if needed != self.odb_get("/Runinfo/State"):
+        state, last = self.odb_get("/Runinfo/State"), self.odb_get("/Runinfo/Run number")
+        needed, why = NEEDED_STATE.get(trans, (state, ""))
+        number = run_num or (last + 1 if trans == TR_START else last)
+        if number < 1:  # MIDAS would abort the process
+            needed, why = 0, f"{number} is no run number"
+        if state != needed:
             code = STATUS["CM_INVALID_TRANSITION"]
             raise midas.TransitionFailedError(code, f"The transition is not possible: {why}")
         try:
             super()._run_transition(trans, run_num, async_flag)
         except midas.TransitionFailedError as error:
-            for client in self.odb_get("/System/Transition/Clients").values():
+            if error.code == midas.status_codes["AL_TRIGGERED"]:  # MIDAS forgets that it ended
+                self.odb_set("/Runinfo/Transition in progress", 0)
+            asked = "/System/Transition/Clients"
+            for client in self.odb_get(asked).values() if self.odb_exists(asked) else ():
                 if client["error"] and client["error"] == error.message:
                     error.message = f"{client['client_name']}: {error.message}"
                     break

@@ -17,6 +17,9 @@ from tests.conftest import wait_until
 from tests.experiment.peer import Peer, without_midas
 
 
+IPC_RMID = 0  # bits/ipc.h
+
+
 class World:
     """An experiment and the peers that play on it."""
 
@@ -156,6 +159,10 @@ class MidasWorld(World):
         mark = str(self.folder).replace("/", "_")
         for left in Path("/dev/shm").glob(f"*{mark}*"):
             left.unlink()
+        libc = ctypes.CDLL(None)
+        for file in self.folder.glob(".*.SHM"):  # each has a System V semaphore, which stays behind
+            semaphore = libc.semget(libc.ftok(str(file).encode(), ord("M")), 1, 0)
+            libc.semctl(semaphore, 0, IPC_RMID)
 
 
 def require_midas() -> None:

@@ -1,0 +1,82 @@
+"""A real MIDAS experiment with its logger, for whole runs; see also `tests.experiment.worlds`."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.conftest import wait_until
+from tests.experiment.peer import Peer, without_midas
+from tests.experiment.worlds import MidasWorld, require_midas
+
+ROOT = Path(__file__).parents[2]
+LOGGER_IS_UP = b"MIDAS logger started"
+
+
+class MidasRuns(MidasWorld):
+    """A MIDAS experiment that takes runs: mlogger writes them to the folder `data`.
+
+    MIDAS breaks where two programs attach at the same moment while none is attached, so the logger
+    is the first to start and the last to end.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.data = folder / "data"
+        self.data.mkdir()
+        self._programs: dict[str, subprocess.Popen[bytes]] = {}
+        setup = Peer("setup", self.experiment, self.environment)
+        setup.odb_set("/Logger/Data dir", f"{self.data}/")
+        setup.close()
+        self.start_logger()
+
+    def start_logger(self) -> None:
+        """Start mlogger and wait until it is up."""
+        self.start("mlogger", "mlogger")
+        wait_until(lambda: LOGGER_IS_UP in self.output("mlogger"), 20, "mlogger")
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a program that stays, one of MIDAS or of ours; its output goes to a file."""
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self._programs[name] = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**without_midas(), **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def kill(self, name: str) -> None:
+        """Kill a program as ``kill -9`` does."""
+        program = self._programs.pop(name)
+        program.kill()
+        program.wait()
+
+    def output(self, program: str) -> bytes:
+        """Return what a program has said."""
+        return (self.folder / f"{program}.log").read_bytes()
+
+    def files(self, run: int) -> list[Path]:
+        """Return the files of a run, without those of the checksums."""
+        found = self.data.glob(f"run{run:05d}.mid*")
+        return sorted(path for path in found if not path.name.endswith("crc32c"))
+
+    def close(self) -> None:
+        for program in reversed(self._programs.values()):
+            program.terminate()
+            program.wait(20)
+        super().close()
+
+
+@contextmanager
+def midas_runs() -> Iterator[MidasRuns]:
+    """Make a MIDAS experiment and end it with all its programs; skip where there is no MIDAS."""
+    require_midas()
+    with TemporaryDirectory(prefix="cr-") as folder:  # short: it becomes part of a file's name
+        world = MidasRuns(Path(folder))
+        try:
+            yield world
+        finally:
+            world.close()

@@ -1,0 +1,166 @@
+"""Whole runs in a real MIDAS, written by mlogger; the counts of all that saw them are equal."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiment.connect import midas_is_available
+from experiment.constants import TR_START, TR_STARTABORT
+from experiment.errors import TransitionFailedError
+from rawdata.event import Event
+from rawdata.runfile import RunFile
+from tests.conftest import wait_until
+from tests.experiment import midas_programs as scripted
+from tests.experiment.midas_world import MidasRuns, midas_runs
+from tests.experiment.peer import Peer
+
+pytestmark = pytest.mark.midas
+COUNT = 50
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[MidasRuns]:
+    """An experiment with mlogger, a sender and a receiver of frames."""
+    with midas_runs() as world:
+        for program in ("receive", "send"):
+            start_scripted(world, program)
+        yield world
+
+
+def start_scripted(world: MidasRuns, program: str) -> None:
+    world.start(
+        program, sys.executable, "-m", scripted.__name__, program, world.experiment, str(COUNT)
+    )
+    control = world.peer("control")
+    wait_until(lambda: program in names(control), 20, program)
+
+
+def names(control: Peer) -> list[str]:
+    return [client["Name"] for client in control.odb_get("/System/Clients").values()]
+
+
+def has_left(control: Peer, name: str) -> bool:
+    return name not in names(control)
+
+
+def take_run(control: Peer) -> int:
+    """Take a run of `COUNT` events; return its number."""
+    control.start_run()
+    wait_until(lambda: control.odb_get(scripted.RECEIVED) == COUNT, 60, "all events received")
+    control.stop_run()
+    return int(control.odb_get("/Runinfo/Run number"))
+
+
+def by_stock_reader(path: Path) -> tuple[list[tuple[int, int, Any]], dict[str, Any]]:
+    """Return (event id, serial number, {bank: data}) of each event, and the ODB at begin."""
+    assert midas_is_available()  # and can now be imported
+    from midas.file_reader import MidasFile
+
+    file = MidasFile(str(path), use_numpy=True)
+    odb = file.get_bor_odb_dump().data
+    file.jump_to_start()
+    events = [
+        (
+            event.header.event_id,
+            event.header.serial_number,
+            {name: bank.data.copy() for name, bank in event.banks.items()},
+        )
+        for event in file
+        if not event.header.is_midas_internal_event()
+    ]
+    file.file.close()
+    return events, odb
+
+
+def frames_of(path: Path) -> list[Event]:
+    return [event for event in RunFile(path) if not event.is_odb_dump]
+
+
+@pytest.mark.parametrize(("compress", "ending"), [("none", ""), ("lz4", ".lz4"), ("gzip", ".gz")])
+def test_what_was_sent_was_written_and_received(
+    runs: MidasRuns, compress: str, ending: str
+) -> None:
+    control = runs.peer("control")
+    control.odb_set("/Logger/Channels/0/Settings/Compress", compress)
+    run = take_run(control)
+    (path,) = runs.files(run)
+    assert path.name == f"run{run:05d}.mid{ending}"
+
+    check = subprocess.run(
+        [sys.executable, "-m", "rawdata.main", "check", "--json", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert check.returncode == 0, check.stdout + check.stderr
+    ours = RunFile(path)
+    events = list(ours)
+    frames = [event for event in events if not event.is_odb_dump]
+    stock, odb = by_stock_reader(path)
+    statistics = control.odb_get("/Logger/Channels/0/Statistics")
+    assert control.odb_get(scripted.SENT) == control.odb_get(scripted.RECEIVED) == COUNT
+    assert len(frames) == len(stock) == COUNT
+    assert statistics["Events written"] == COUNT + 2  # with the two ODB dumps
+    assert statistics["Bytes written uncompressed"] == sum(len(event.raw) for event in events)
+    assert ours.odb_begin is not None
+    assert ours.odb_begin["Runinfo"]["Run number"] == odb["Runinfo"]["Run number"] == run
+    assert ours.odb_end is not None
+    for serial, (event, (event_id, stock_serial, banks)) in enumerate(
+        zip(frames, stock, strict=True)
+    ):
+        assert (event.event_id, event.serial_number) == (event_id, stock_serial) == (1, serial)
+        assert list(event.banks) == list(banks) == ["CAM0", "FID0"]
+        for name in banks:
+            assert (event[name] == banks[name]).all()
+        assert (event["CAM0"] == scripted.frame(serial).reshape(-1)).all()
+    pixel_sum = sum(int(scripted.frame(serial).sum(dtype=np.int64)) for serial in range(COUNT))
+    assert control.odb_get(scripted.PIXEL_SUM) == pixel_sum
+
+
+def test_a_refused_start_names_who_and_why(runs: MidasRuns) -> None:
+    control = runs.peer("control")
+    last = control.odb_get("/Runinfo/Run number")
+    refuser = runs.fresh("refuser")
+    refuser.on_transition(TR_START, 400, (603, "High voltage is 380 V; allowed: ≤ 350 V"))
+    refuser.on_transition(TR_STARTABORT, 400)
+    with pytest.raises(TransitionFailedError, match=r"refuser: High voltage.*≤ 350 V") as caught:
+        control.start_run()
+    assert caught.value.code == 603
+    assert control.odb_get("/Runinfo/State") == 1
+    assert refuser.heard("transition") == [(1, 400, last + 1), (TR_STARTABORT, 400, last + 1)]
+    refuser.close()
+    take_run(control)
+
+
+def test_a_killed_logger_leaves_whole_events_and_the_next_run_starts(runs: MidasRuns) -> None:
+    control = runs.peer("control")
+    control.odb_set("/Logger/Channels/0/Settings/Compress", "none")
+    control.start_run()
+    run = control.odb_get("/Runinfo/Run number")
+    wait_until(lambda: any(p.stat().st_size > 1e6 for p in runs.files(run)), 60, "some frames")
+    runs.kill("mlogger")
+    control.odb_set("/Runinfo/Transition in progress", 0)
+    runs.start_logger()
+    control.stop_run()
+    (path,) = runs.files(run)
+    written = [event.serial_number for event in frames_of(path)]
+    assert written == list(range(len(written)))
+    assert written
+    assert take_run(control) == run + 1
+
+
+def test_killed_programs_do_not_stop_the_next_run(runs: MidasRuns) -> None:
+    control = runs.peer("control")
+    for program in ("send", "receive"):
+        control.start_run()
+        runs.kill(program)
+        wait_until(partial(has_left, control, program), 30, f"MIDAS to forget {program}")
+        control.stop_run()
+        start_scripted(runs, program)
+    take_run(control)
