@@ -30,6 +30,8 @@ W_KEV: Final = 0.0462
 """Energy for one ionisation electron."""
 IRON_KEV: Final = 5.9
 MUON_KEV_PER_MM: Final = 0.24
+ALPHA_HALO_MM: Final = 1.4
+"""Measured alphas are 9 pixels wide (sigma) and more, far beyond diffusion (run 41525)."""
 _MARGIN_PIXELS = 12.0
 _GAIN_AT_MIDDLE = (1 - math.exp(-392 / 150)) * math.exp(-250 / 700)
 
@@ -72,6 +74,8 @@ class Track:
     columns: npt.NDArray[np.float64]
     z_mm: npt.NDArray[np.float64]
     light_adu: npt.NDArray[np.float64] = field(repr=False)
+    halo_mm: float = 0.0
+    """Sigma that dense charge gets in the GEMs besides diffusion [mm]."""
 
     @property
     def total_light_adu(self) -> float:
@@ -81,7 +85,7 @@ class Track:
     @property
     def spreads_pixels(self) -> npt.NDArray[np.float64]:
         """Sigma of the transverse diffusion of each segment, (n,) [pixel]."""
-        sigma2_mm2 = TRANSVERSE_MM2 + TRANSVERSE_MM2_PER_CM * self.z_mm / 10
+        sigma2_mm2 = TRANSVERSE_MM2 + TRANSVERSE_MM2_PER_CM * self.z_mm / 10 + self.halo_mm**2
         spreads: npt.NDArray[np.float64] = np.sqrt(sigma2_mm2) / MM_PER_PIXEL
         return spreads
 
@@ -134,7 +138,9 @@ def _make_alpha(model: SensorModel, random: np.random.Generator, time_ns: int) -
         1.0, (1.0 - along) * 12.0 + 0.05
     )
     light = energy_kev * LIGHT_YIELD_ADU_PER_KEV * saturation * bragg / bragg.sum()
-    return _chain("alpha", model, random, time_ns, energy_kev, length_mm, light)
+    return _chain(
+        "alpha", model, random, time_ns, energy_kev, length_mm, light, halo_mm=ALPHA_HALO_MM
+    )
 
 
 def _make_muon(model: SensorModel, random: np.random.Generator, time_ns: int) -> Track:
@@ -175,6 +181,7 @@ def _chain(
     length_mm: float,
     light_adu: npt.NDArray[np.float64],
     middle: float = 0.0,
+    halo_mm: float = 0.0,
 ) -> Track:
     """Lay segments on a straight line in a random direction.
 
@@ -204,4 +211,5 @@ def _chain(
         columns=column + along * sine * np.cos(phi) / MM_PER_PIXEL,
         z_mm=depth,
         light_adu=light_adu * gain_at(depth),
+        halo_mm=halo_mm,
     )

@@ -38,10 +38,6 @@ def _pmt(name: str, demand_v: float, current_ua: float, is_on: bool = True) -> _
     return _Channel(name, demand_v, 1000.0, 50.0, 100.0, current_ua, is_on)
 
 
-def _spare(number: int, limit_v: float) -> _Channel:
-    return _Channel(f"Ch00.{number:03d}", 0.0, limit_v)
-
-
 # Values of LNGS, run 42901 (December 2023): slot 0 A1515TG with 14 floating channels, slot 10
 # A1833 with 12; names are as they stand there.
 _CHANNELS: Final = (
@@ -52,7 +48,10 @@ _CHANNELS: Final = (
     _Channel("Transf1", 500.0, 505.0),
     _Channel("VGEM1", 400.0, 443.0),
     _Channel("Drift", 960.0, 1000.0, 10.0, 40.0),
-    *(_spare(*spare) for spare in zip(range(7, 14), (100, 470, 655, 470, 505, 470, 10), strict=True)),
+    *(
+        _Channel(f"Ch00.{number:03d}", 0.0, limit)
+        for number, limit in enumerate((100, 470, 655, 470, 505, 470, 10), 7)
+    ),
     _pmt("PMT1", 772.0, 180.2),
     _pmt("PMT2", 772.0, 180.8),
     _pmt("broken", 0.0, 0.0, is_on=False),

@@ -50,7 +50,7 @@ class CameraOptions(DeviceOptions):
         default=16, ge=1, le=4096, description="frames that the driver keeps for a late reader"
     )
     bits: int = Field(
-        default=16, ge=8, le=16, description="bits of a pixel: it stops at 2**bits - 1"
+        default=16, ge=12, le=16, description="bits of a pixel: it stops at 2**bits - 1"
     )
     specimen: int = Field(default=0, ge=0, description="which camera: it has its own pedestals")
     veto_us: float = Field(default=10.0, ge=0, description="time between triggers at least [us]")
