@@ -80,9 +80,8 @@ class StandaloneClient(BufferCalls, RunCalls):
         end_s = time.monotonic() + time_ms / 1000
         while self._connection.is_open:
             self._take_in()
-            while self._connection.inbox:
+            for _ in range(len(self._connection.inbox)):
                 self._serve(self._connection.inbox.popleft())
-                self._take_in()
             if self._requested:
                 self._poll_deferred()
             self._connection.keep()

@@ -50,6 +50,7 @@ class Connection:
         self._number = 0
         self._endpoint: Endpoint | None = None
         self._socket: zmq.Socket[bytes] | None = None
+        self._pid = os.getpid()
         self._looked_s = 0.0
         self._missing_since_s: float | None = None
         self._connect()
@@ -116,7 +117,7 @@ class Connection:
 
     def close(self) -> None:
         """Say good-bye, if somebody listens, and close the line; safe to call twice."""
-        if self._socket is None:
+        if self._socket is None or os.getpid() != self._pid:  # a forked child's copy is not ours
             return
         if self.server_lives():
             number = self._send("bye", {})

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from experiment.client import DeferredCallback, JrpcCallback, TransitionCallback
 from experiment.constants import STATUS, TR_PAUSE, TR_RESUME, TR_START, TR_STOP
+from experiment.errors import MidasError
 from experiment.standalone.connection import Connection
 from experiment.standalone.wire import Message
 
@@ -88,11 +89,15 @@ class RunCalls:
         self._requested = int(self._connection.call("register_deferred", transition=transition))
 
     def _register_transitions_again(self) -> None:
-        """Register with a new server; it has the numbers already if it found our entry."""
-        for transition in {transition for transition, _ in self._transitions}:
-            self._connection.call("deregister_transition", transition=transition)
+        """Register with a new server; mostly it has the numbers already, in our entry."""
         for transition, sequence in list(self._transitions):
-            self._connection.call("register_transition", transition=transition, sequence=sequence)
+            try:
+                self._connection.call(
+                    "register_transition", transition=transition, sequence=sequence
+                )
+            except MidasError as error:
+                if error.code != STATUS["CM_INVALID_TRANSITION"]:
+                    raise
         for transition in list(self._deferred):
             self._requested = int(self._connection.call("register_deferred", transition=transition))
         if self._jrpc is not None:

@@ -178,7 +178,7 @@ class Members:
         if why is None:
             self._say(member.name, MT_LOG, f"Program {member.name} on host localhost stopped")
         else:
-            self._say(member.name, MT_INFO, f"Client '{member.name}' removed because {why}")
+            self._say("Experiment", MT_INFO, f"Client '{member.name}' removed because {why}")
 
     def remove_dead(self) -> list[Member]:
         """Remove the members whose processes have ended; return them."""

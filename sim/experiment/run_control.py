@@ -199,7 +199,10 @@ class RunControl:
             raise TransitionFailedError(
                 STATUS["CM_INVALID_TRANSITION"], f"{name} is not possible: {_NEEDS[transition][1]}"
             )
-        if self._odb.get(REQUESTED) and not deferred:
+        requested = self._odb.get(REQUESTED)
+        if requested and not any(requested in member.deferred for member in self._members):
+            self._odb.write(REQUESTED, Tid.INT, 0)  # who held it back is gone
+        elif requested and not deferred:
             raise TransitionFailedError(
                 STATUS["CM_TRANSITION_IN_PROGRESS"],
                 f'Deferred transition already in progress, to cancel, set "{REQUESTED}" to zero',
@@ -417,8 +420,13 @@ class RunControl:
 
     # after a server that was killed ------------------------------------------------------------
     async def recover(self) -> None:
-        """Bring an interrupted transition to an end: programs that had armed disarm."""
+        """Bring to an end what an earlier server left: a transition, a run without programs.
+
+        Programs that had armed for a run that did not start disarm.
+        """
         interrupted = int(self._odb.get(_IN_PROGRESS))
+        if self.state != STATE_STOPPED and not list(self._members):
+            self._end_abandoned_run()
         if not interrupted:
             return
         text = f"transition {NAMES.get(interrupted, interrupted)} was cut short: the server ended"
@@ -428,6 +436,15 @@ class RunControl:
             error = TransitionFailedError(_CANCELED, "the server of the experiment ended")
             await self._abort_start(error, "Experiment")
         self._finish(interrupted, TransitionFailedError(_CANCELED, text))
+
+    def _end_abandoned_run(self) -> None:
+        """Stop a run of which no program is left; it would prevent the next one."""
+        number = self._odb.get("/Runinfo/Run number")
+        self._say("Experiment", MT_ERROR, f"Run #{number} was abandoned: no program of it is left")
+        self._odb.write("/Runinfo/Stop time binary", Tid.DWORD, int(time.time()))
+        self._odb.write("/Runinfo/Stop time", Tid.STRING, _asctime())
+        self._enter_state(_Transition(TR_STOP, number), "Experiment")
+        self._commit()
 
 
 def _name(transition: int) -> str:

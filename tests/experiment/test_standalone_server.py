@@ -21,7 +21,12 @@ from experiment.constants import (
     TR_STARTABORT,
     TR_STOP,
 )
-from experiment.errors import ExperimentError, MidasError, TransitionFailedError
+from experiment.errors import (
+    ExperimentError,
+    MidasError,
+    TransitionDeferredError,
+    TransitionFailedError,
+)
 from experiment.standalone.client import StandaloneClient
 from experiment.standalone.endpoint import FILE_NAME, read_endpoint
 from rawdata.odbdump import format_dump, parse_dump
@@ -238,6 +243,19 @@ def test_a_program_gives_up_when_no_server_comes(standalone: StandaloneWorld) ->
         assert client.odb_get("/Runinfo/State") == STATE_STOPPED
 
 
+def test_a_run_of_which_nothing_is_left(standalone: StandaloneWorld) -> None:
+    doomed = standalone.fresh("doomed")
+    doomed.start_run()
+    standalone.kill_server()
+    doomed.kill()
+    standalone.server = standalone.start_server()
+    with StandaloneClient("next", standalone.folder) as client:
+        wait_until(lambda: client.odb_get("/Runinfo/State") == STATE_STOPPED)
+        assert "Run #1 was abandoned" in log_of(standalone)
+        client.start_run()
+        assert client.odb_get("/Runinfo/Run number") == 2
+
+
 # a killed program ------------------------------------------------------------------------------
 def test_a_killed_program_is_removed(standalone: StandaloneWorld) -> None:
     client, doomed = standalone.peer("client"), standalone.fresh("doomed")
@@ -272,6 +290,37 @@ def test_who_starts_a_run_may_die(standalone: StandaloneWorld) -> None:
     wait_until(lambda: _armed(standalone))
     starter.kill()
     wait_until(lambda: camera.odb_get("/Runinfo/State") == STATE_RUNNING)
+
+
+def test_who_holds_a_stop_back_may_die(standalone: StandaloneWorld) -> None:
+    client, holder = standalone.peer("client"), standalone.fresh("holder")
+    holder.hold_back(TR_STOP, 1_000_000)
+    client.start_run()
+    with pytest.raises(TransitionDeferredError):
+        client.stop_run()
+    holder.kill()
+    wait_until(lambda: names(client) == {"client"})
+    client.stop_run()
+    assert client.odb_get("/Runinfo/State") == STATE_STOPPED
+
+
+FORK = """
+import os, sys
+from experiment.standalone.client import StandaloneClient
+
+with StandaloneClient("parent", sys.argv[1]) as client:
+    child = os.fork()
+    if child == 0:
+        client.disconnect()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert client.client_exists("parent")
+"""
+
+
+def test_a_forked_child_does_not_take_its_parent_along(standalone: StandaloneWorld) -> None:
+    command = [sys.executable, "-c", FORK, str(standalone.folder)]
+    assert subprocess.run(command, timeout=30, check=False).returncode == 0
 
 
 def test_programs_killed_again_and_again(standalone: StandaloneWorld) -> None:
