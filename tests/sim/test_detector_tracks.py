@@ -1,5 +1,7 @@
 """Particles: numbers as measured by CYGNO, and events that depend on nothing but their name."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,17 +45,20 @@ def test_alphas_are_long_dense_and_bright() -> None:
     light = np.array([track.total_light_adu for track in tracks])
     assert 2.5e5 < np.percentile(light, 5) < np.percentile(light, 95) < 1.5e6
     assert all(25 < track.length_mm < 65 for track in tracks)
-    assert all(
-        9 < track.spreads_pixels.min() <= track.spreads_pixels.max() < 30 for track in tracks
-    )
+    widths = [track.spreads_pixels.mean() for track in tracks]
+    assert 9 < min(widths) < max(widths) < 30
 
 
 def test_muons_are_long_and_thin() -> None:
+    densities = []
     for track in make_many("muon"):
-        across = np.hypot(np.ptp(track.rows), np.ptp(track.columns))
-        density = track.total_light_adu / max(across * 4 * track.spreads_pixels.mean(), 1)
         assert track.length_mm > 100
-        assert across < 300 or density < 9
+        assert track.spreads_pixels.max() < 7
+        across = np.hypot(np.ptp(track.rows), np.ptp(track.columns))
+        if across > 1000:  # CYGNO's cut on muons: long, and less than 9 ADU a pixel
+            densities.append(track.total_light_adu / (across * 4 * track.spreads_pixels.mean()))
+    assert len(densities) > 100
+    assert np.percentile(densities, 90) < 9
 
 
 def test_recoils_are_short_and_below_sixty_kev() -> None:
@@ -103,7 +108,7 @@ def test_light_is_in_the_exposure_and_triggers_are_in_the_period() -> None:
         times = [trigger.time_ns for trigger in event.triggers]
         assert times == sorted(times)
         assert all(EDGE_NS <= time < run.period_ns - EDGE_NS for time in times)
-        assert all(b - a >= run.veto_ns for a, b in zip(times, times[1:], strict=False))
+        assert all(b - a >= run.veto_ns for a, b in pairwise(times))
         after_exposure += sum(time >= run.exposure_ns for time in times)
     # 3 irons in 300 ms are 2 in the 200 ms between exposures; dark ones come beside.
     assert 140 < after_exposure < 340
@@ -128,22 +133,14 @@ def test_a_second_camera_sees_other_particles_and_its_pmts_trigger_too() -> None
     both = Run(1, 1, views, 10_000_000, 10_000_000)
     alone = Run(1, 1, views[:1], 10_000_000, 10_000_000)
     event = make_event(both, 0)
-    assert [t.time_ns for t in event.tracks[0]] == [
-        t.time_ns for t in make_event(alone, 0).tracks[0]
-    ]
-    assert [t.time_ns for t in event.tracks[0]] != [t.time_ns for t in event.tracks[1]]
+    first, second = ([track.time_ns for track in tracks] for tracks in event.tracks)
+    assert first == [track.time_ns for track in make_event(alone, 0).tracks[0]]
+    assert first != second
     seen = {trigger.view for frame in range(10) for trigger in make_event(both, frame).triggers}
     assert seen == {0, 1}
 
 
 def test_keys_differ_with_every_part_of_their_path() -> None:
-    paths = [
-        (1, "a", 2),
-        (1, "a", 3),
-        (1, "b", 2),
-        (2, "a", 2),
-        (1, "a"),
-        (1, "a", 2, 0),
-        (12, "a"),
-    ]
+    base: tuple[int | str, ...] = (1, "a", 2)
+    paths = [base, (1, "a", 3), (1, "b", 2), (2, "a", 2), (1, "a"), (*base, 0), (12, "a")]
     assert len({int(key_of(*path)) for path in paths}) == len(paths)
