@@ -89,7 +89,7 @@ class SlowEquipment:
 
     def work(self, run_state: int) -> None:
         """Send what is new; tell the operator how the device is."""
-        self._poller.period_s = self._equipment.period_s
+        self._poller.set_period(self._equipment.period_s)
         self._show_state()
         sample = self._poller.sample
         if sample is None or sample.number == self._seen:

@@ -54,23 +54,31 @@ class Poller(threading.Thread, Generic[Reading]):
     """Reads one device every period.
 
     :param device: how operators call it.
-    :param open_device: opens the driver; asked again after a failure.
-    :param period_s: time between readings; may be changed while it runs.
+    :param open_device: opens the driver; asked again until it has done so once.
+    :param period_s: time between readings.
+    :param first_retry_s: patience after a failure; it doubles with each one that follows.
     """
 
-    def __init__(self, device: str, open_device: Callable[[], SlowDevice], period_s: float) -> None:
+    def __init__(
+        self,
+        device: str,
+        open_device: Callable[[], SlowDevice],
+        period_s: float,
+        first_retry_s: float = FIRST_RETRY_S,
+    ) -> None:
         super().__init__(name=f"poller of {device}", daemon=True)
         self.device = device
-        self.period_s = period_s
+        self._period_s = period_s
         self._open = open_device
         self._driver: SlowDevice | None = None
+        self._is_ready = False
         self._changed = threading.Condition()
         self._is_over = False
         self._asks_now = False
         self._sample: Sample[Reading] | None = None
         self._error: str | None = None
         self._busy_since_s: float | None = None
-        self._retry_s = FIRST_RETRY_S
+        self._first_retry_s = self._retry_s = first_retry_s
 
     @property
     def sample(self) -> Sample[Reading] | None:
@@ -84,9 +92,16 @@ class Poller(threading.Thread, Generic[Reading]):
         with self._changed:
             if self._error is None and self._busy_since_s is not None:
                 busy_s = time.monotonic() - self._busy_since_s
-                if busy_s > self.period_s + LONGEST_RETRY_S:
+                if busy_s > self._period_s + LONGEST_RETRY_S:
                     return f"its driver does not return since {busy_s:.0f} s"
             return self._error
+
+    def set_period(self, period_s: float) -> None:
+        """Change the time between readings; counts at once."""
+        with self._changed:
+            if period_s != self._period_s:
+                self._period_s = period_s
+                self._changed.notify()
 
     def read_now(self) -> None:
         """Ask for a reading before the period is over."""
@@ -114,9 +129,10 @@ class Poller(threading.Thread, Generic[Reading]):
             self._busy_since_s = time.monotonic()
         try:
             if self._driver is None:
-                driver = self._open()
-                driver.ensure_ready()
-                self._driver = driver
+                self._driver = self._open()
+            if not self._is_ready:
+                self._driver.ensure_ready()
+                self._is_ready = True
             reading = self._driver.read()
             names = tuple(self._driver.names)
         except Exception as error:  # a driver may raise what it likes; polling goes on
@@ -131,18 +147,23 @@ class Poller(threading.Thread, Generic[Reading]):
             number = self._sample.number + 1 if self._sample is not None else 0
             self._sample = Sample(reading, names, time.time(), number)
             self._error = self._busy_since_s = None
-            self._retry_s = FIRST_RETRY_S
+            self._retry_s = self._first_retry_s
 
     def _rest(self) -> None:
+        """Wait for the period, or as long as a failed device is left alone."""
+        begin_s = time.monotonic()
         with self._changed:
-            pause_s = self.period_s
-            if self._error is not None:
-                pause_s = self._retry_s
-                self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
-            self._changed.wait_for(lambda: self._is_over or self._asks_now, pause_s)
+            while not (self._is_over or self._asks_now):
+                pause_s = self._period_s if self._error is None else self._retry_s
+                left_s = begin_s + pause_s - time.monotonic()
+                if left_s <= 0:
+                    break
+                self._changed.wait(left_s)
             self._asks_now = False
+            if self._error is not None:
+                self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
 
     def _close(self) -> None:
-        driver, self._driver = self._driver, None
-        if driver is not None:
-            driver.ensure_stopped()
+        self._is_ready = False
+        if self._driver is not None:
+            self._driver.ensure_stopped()
