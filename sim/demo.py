@@ -21,7 +21,7 @@ def demonstrate(folder: Path) -> list[RunResult]:
     """
     pedestal = RunPlan(events=30, seed=1, rate_hz=0, mode="free", pedestal=True)
     physics = RunPlan(events=20, seed=1, rate_hz=4, mode="continuous")
-    results = []
+    results: list[RunResult] = []
     for title, plan in (
         (
             "A pedestal run: 30 frames of 2304x2304 pixels without light, as fast as they go",

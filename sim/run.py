@@ -1,5 +1,6 @@
 """Take one run of the standalone experiment with the real programs, from photon to catalog."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -89,25 +90,32 @@ def start_experiment(programs: Programs, *arguments: str) -> StandaloneClient:
     return StandaloneClient("cygno-sim", folder)
 
 
-def is_connected(client: Client, name: str) -> bool:
-    """Tell whether a program of this name is in the experiment's list of clients."""
-    clients = client.odb_get("/System/Clients")
-    return any(isinstance(entry, dict) and entry.get("Name") == name for entry in clients.values())
+def is_connected(client: Client, name: str, key: str = "Name") -> bool:
+    """Tell whether a program of this name is in the experiment's list of clients.
+
+    :param key: what its entry must have; ``Transition START`` says that it takes part in runs.
+    """
+    clients = client.odb_get("/System/Clients").values()
+    entries = [entry for entry in clients if isinstance(entry, dict) and entry.get("Name") == name]
+    return any(key in entry for entry in entries)
 
 
 def start_programs(programs: Programs, client: Client, wanted: dict[str, tuple[str, ...]]) -> None:
     """Start programs (client name -> module and arguments) and wait until all are ready.
 
-    The analyzer is ready when its kernels are compiled.
+    A program that takes part in runs is ready when it has said so; the analyzer, when its kernels
+    are compiled.
     """
-    if "cygno-analyzer" in wanted and client.odb_exists("/Equipment/Analyzer/Variables/Ready"):
-        client.odb_set("/Equipment/Analyzer/Variables/Ready", False)
+    ready = "/Equipment/Analyzer/Variables/Ready"
+    if "cygno-analyzer" in wanted and client.odb_exists(ready):
+        client.odb_set(ready, False)
     for name, command in wanted.items():
         programs.start(name, *command)
     for name in wanted:
-        programs.wait_for(lambda name=name: is_connected(client, name), 90, f"{name} to connect")
+        key = "Transition START" if name in TAKE_PART else "Name"
+        joined = functools.partial(is_connected, client, name, key)
+        programs.wait_for(joined, 90, f"{name} to connect")
     if "cygno-analyzer" in wanted:
-        ready = "/Equipment/Analyzer/Variables/Ready"
         programs.wait_for(
             lambda: client.odb_exists(ready) and client.odb_get(ready),
             120,
@@ -121,6 +129,8 @@ FRONTENDS = {
     "cygno-frontend-trigger": ("frontend.main", "trigger"),
     "cygno-frontend-slow": ("frontend.main", "slow"),
 }
+TAKE_PART = ("Logger", "cygno-analyzer", "cygno-frontend-trigger", REPLAYER)
+"""Programs that must be in the run from its start."""
 
 
 def apply_plan(client: Client, plan: RunPlan, folder: Path) -> None:
@@ -283,7 +293,7 @@ def summarize(
     logger = client.odb_get("/Logger/Channels/0/Statistics")
     name = str(client.odb_get("/Logger/Channels/0/Settings/Current filename"))
     path = Path(str(client.odb_get("/Logger/Data dir")), name)
-    entry = next(
+    entry: dict[str, Any] = next(
         (e for e in staged.get("files", []) if Path(str(e.get("path"))).name == path.name), {}
     )
     live_s = float(trigger.get("Live time s", 0.0)) + float(trigger.get("Dead time s", 0.0))
