@@ -103,11 +103,17 @@ class Ledger:
                     self._fail(file, f"{file.name} {_GONE}")
 
     # claims ------------------------------------------------------------------------------------
-    def claim(self, row: Row) -> tuple[Row, str | None]:
-        """Claim a row; return it as it is now, and who else holds it or None."""
+    def claim(self, row: Row, states: Sequence[State]) -> tuple[Row, str | None]:
+        """Claim a row if it still is in one of these states, with its replicas loaded.
+
+        :returns: the row as it is now, and who else holds it. It is ours if its owner is
+            `identity`; where it has another state by now, somebody else was faster.
+        """
+        options = [selectinload(File.replicas)] if isinstance(row, File) else []
         with self.catalog.write() as session:
-            current = session.get_one(type(row), row.id, with_for_update=True)
-            return current, claims.take(current, self.identity)
+            current = session.get_one(type(row), row.id, options=options, with_for_update=True)
+            holder = claims.take(current, self.identity) if current.state in states else None
+            return current, holder
 
     def renew(self, row: Row) -> None:
         """Lengthen our claim. :raises StagerError: if it is ours no more."""

@@ -89,7 +89,7 @@ class Store:
         """
         try:
             with self.translated("listing the bucket"):
-                self.client.list_objects_v2(
+                reply = self.client.list_objects_v2(
                     Bucket=self.settings.bucket, Prefix=f"{self.settings.tag}/", MaxKeys=1
                 )
         except StoreError as error:
@@ -97,6 +97,12 @@ class Store:
             denied = isinstance(cause, ClientError) and error_code(cause) == "AccessDenied"
             if not denied:  # who may write may lack the right to list
                 raise
+            return
+        if "Name" not in reply and "IsTruncated" not in reply:
+            raise StoreUnusableError(
+                f"{self.settings.endpoint} answers, but not as an S3 server does: is this its "
+                "address?"
+            )
 
     def find(self, key: str) -> RemoteObject | None:
         """Ask for size and checksum of an object; None if there is none."""

@@ -30,7 +30,9 @@ from stager.store import Contents, RemoteObject, Store, open_store
 from stager.upload import AlreadyThereError, Begun, Upload, Watch, abandon_strays, give_up
 from stager.verify import Verification, verify
 
-_SHOWN_AGAIN_S: Final = 0.1
+_PULSE_S: Final = 0.1
+_TO_HASH: Final = (State.DISCOVERED, State.FAILED)
+_TO_REPLICATE: Final = (State.HASHED, State.UPLOADING, State.VERIFIED, State.FAILED)
 
 
 class Worker:
@@ -75,16 +77,18 @@ class Worker:
             if not retry_all and not _is_due(file):
                 continue
             outcome = self._work_on(file, found.get(file.path), current_run, result)
-            result.outcomes.append(outcome)
+            if outcome is not None:
+                result.outcomes.append(outcome)
         result.trouble = self._trouble
         return result
 
     def _work_on(
         self, file: File, found: FoundFile | None, current_run: int | None, result: Pass
-    ) -> Outcome:
+    ) -> Outcome | None:
+        """Do what can be done for a file; None if another stager did it meanwhile."""
         if found is None:
             return outcome_of(file, State.FAILED, file.reason or "is gone")
-        if file.state in (State.DISCOVERED, State.FAILED):
+        if file.state in _TO_HASH:
             wait = why_wait(found, current_run, self._settings.settle_s)
             hashed = wait or self._hash(file, found)
             if isinstance(hashed, Wait):
@@ -92,19 +96,22 @@ class Worker:
                 if hashed.look_again_s is not None:
                     result.look_again_s = max(result.look_again_s or 0.0, hashed.look_again_s)
                 return outcome_of(file, WAITING, hashed.reason)
-            if isinstance(hashed, Outcome):
+            if hashed is None or isinstance(hashed, Outcome):
                 return hashed
             file = hashed
-        outcome = outcome_of(file, file.state)
-        for replica in file.replicas:
-            outcome = self._replicate(file, replica)
-        return outcome
+        if file.state == State.CATALOGUED:  # it goes nowhere, or its copies are there already
+            return outcome_of(file, file.state, replica=next(iter(file.replicas), None))
+        outcomes = [self._replicate(file, replica) for replica in file.replicas]
+        return next((outcome for outcome in outcomes if outcome), None)
 
     # hash --------------------------------------------------------------------------------------
-    def _hash(self, file: File, found: FoundFile) -> File | Outcome | Wait:
-        claimed, holder = self._ledger.claim(file)
+    def _hash(self, file: File, found: FoundFile) -> File | Outcome | Wait | None:
+        claimed, holder = self._ledger.claim(file, _TO_HASH)
         if holder:
             return Wait(f"{holder} works on it")
+        if claimed.state not in _TO_HASH:
+            # Another stager was faster; what it has not finished yet, it may need help with.
+            return None if claimed.state == State.CATALOGUED else claimed
         self._begin_claim(claimed)
         reached("hash-claimed")
         path = Path(file.path)
@@ -136,18 +143,17 @@ class Worker:
             self._end_claim()
 
     # replicate ---------------------------------------------------------------------------------
-    def _replicate(self, file: File, replica: Replica) -> Outcome:
-        if replica.state == State.CATALOGUED:
-            return outcome_of(file, replica.state, replica=replica)
+    def _replicate(self, file: File, replica: Replica) -> Outcome | None:
         if self._trouble and replica.state != State.VERIFIED:
             return outcome_of(file, WAITING, self._trouble, replica)
-        claimed, holder = self._ledger.claim(replica)
+        replica, holder = self._ledger.claim(replica, _TO_REPLICATE)
         if holder:
             return outcome_of(file, WAITING, f"{holder} works on it", replica)
-        replica = claimed if isinstance(claimed, Replica) else replica
+        if replica.state not in _TO_REPLICATE:
+            return None
         self._begin_claim(replica)
         try:
-            if replica.state not in (State.VERIFIED, State.CATALOGUED):
+            if replica.state != State.VERIFIED:
                 found = self._bring_there(file, replica)
                 reached("verify-done")
                 self._ledger.commit_verified(replica.id, found)
@@ -239,7 +245,7 @@ class Worker:
 
     def _pulse(self) -> None:
         moment = time.monotonic()
-        if moment - self._pulsed < _SHOWN_AGAIN_S:
+        if moment - self._pulsed < _PULSE_S:
             return
         self._pulsed = moment
         self._outer_pulse()

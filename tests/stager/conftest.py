@@ -1,0 +1,47 @@
+"""One real S3 server for all tests of the stager; each test has a folder and tag of its own."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from sim.s3 import S3Server
+from tests.stager.staging import Folder
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The embedded S3 server."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what the developer's shell says out of the tests."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("CYGNO_EXPERIMENT", "CYGNO_STAGER_CRASH_AT", "CYGNO_STAGER_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def folder(s3: S3Server, tmp_path: Path) -> Folder:
+    """An experiment's folder with nothing in it but the keys of the server."""
+    return make_folder(s3, tmp_path / "experiment")
+
+
+def make_folder(s3: S3Server, path: Path) -> Folder:
+    """Make an experiment's folder that stages to this server."""
+    (path / "data").mkdir(parents=True)
+    (path / "s3").mkdir()
+    access = asdict(s3.access)
+    keys = path / "s3" / "credentials.json"
+    keys.touch(0o600)
+    keys.write_text(json.dumps(access))
+    return Folder(path, f"T{next(_numbers)}", access)

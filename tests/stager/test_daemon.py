@@ -1,0 +1,163 @@
+"""The daemon stages what comes, with an experiment and without, and outlives what fails."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from experiment.client import Client
+from experiment.connect import connect
+from experiment.standalone.endpoint import find_server
+from tests.conftest import free_port, wait_until
+from tests.stager.staging import FAST, Folder
+
+QUICK = {**FAST, "CYGNO_STAGER_SCAN_PERIOD_S": "0.1", "CYGNO_STAGER_RETRY_FIRST_S": "0.1"}
+
+
+@contextmanager
+def daemon(folder: Folder, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the real daemon; it must end by itself when it is asked to."""
+    with (folder.path / "daemon.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stager.main", "daemon", "-v"],
+            env={
+                **os.environ,
+                **QUICK,
+                "CYGNO_EXPERIMENT": str(folder.path),
+                "CYGNO_S3_TAG": folder.tag,
+                **environment,
+            },
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield process
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0, (folder.path / "daemon.log").read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def experiment(folder: Folder) -> Iterator[Client]:
+    """Run the standalone experiment of a folder."""
+    with (folder.path / "server.log").open("ab") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "sim.server", str(folder.path)], stdout=log, stderr=log
+        )
+        try:
+            wait_until(lambda: find_server(folder.path) or server.poll() is not None, 20)
+            client = connect("test", folder.path)
+            yield client
+            client.disconnect()
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def status_of(client: Client) -> str:
+    """Return what the stager shows of itself."""
+    path = "/Equipment/Stager/Common/Status"
+    client.communicate(1)
+    return str(client.odb_get(path)) if client.odb_exists(path) else ""
+
+
+def test_it_stages_what_comes_without_an_experiment(folder: Folder, data: Path) -> None:
+    with daemon(folder):
+        folder.add(data / "run01104.mid", ".copying")
+        (folder.data / ".copying").rename(folder.data / "run01104.mid")
+        wait_until(lambda: "run01104.mid" in folder.objects(), 20, "the first run")
+        folder.add(data / "run01105.mid.bz2", ".copying")
+        (folder.data / ".copying").rename(folder.data / "run01105.mid.bz2")
+        wait_until(lambda: "run01105.mid.bz2" in folder.objects(), 20, "the second run")
+
+
+def test_a_server_that_comes_back_is_used(folder: Folder, data: Path) -> None:
+    keys = folder.path / "s3" / "credentials.json"
+    right = keys.read_text()
+    wrong = {**json.loads(right), "endpoint": f"http://127.0.0.1:{free_port()}"}
+    keys.write_text(json.dumps(wrong))
+    folder.add(data / "run01104.mid")
+    with daemon(folder):
+        log = folder.path / "daemon.log"
+        wait_until(lambda: "cannot be reached" in log.read_text(), 20, "the failure")
+        keys.write_text(right)
+        wait_until(lambda: "run01104.mid" in folder.objects(), 20, "the run")
+    # Said once, however often it was tried.
+    assert log.read_text().count("cannot be reached") == 1
+
+
+def test_a_catalog_that_comes_back_is_used(folder: Folder, data: Path) -> None:
+    away = folder.path / "away"
+    with daemon(folder, CYGNO_STAGER_CATALOG=f"sqlite:///{away}/catalog.sqlite"):
+        log = folder.path / "daemon.log"
+        wait_until(lambda: "unable to open database file" in log.read_text(), 20, "the failure")
+
+
+def test_it_is_a_program_of_the_experiment(folder: Folder, data: Path) -> None:
+    with experiment(folder) as client, daemon(folder):
+        wait_until(lambda: status_of(client), 20, "the stager in the ODB")
+        clients = client.odb_get("/System/Clients")
+        assert "cygno-stager" in [entry["Name"] for entry in clients.values()]
+        assert client.odb_get("/Equipment/Stager/Settings/Part size MiB") == 16
+        folder.add(data / "run01104.mid", ".copying")
+        (folder.data / ".copying").rename(folder.data / "run01104.mid")
+        wait_until(lambda: status_of(client) == "1 files staged", 20, "the run")
+        variables = client.odb_get("/Equipment/Stager/Variables")
+        assert (variables["Files staged"], variables["Last run staged"]) == (1, 1104)
+        assert "run01104.mid" in folder.objects()
+        text = json.dumps(client.odb_get("/Equipment/Stager"))
+        assert folder.access["secret_key"] not in text and folder.access["access_key"] not in text
+
+
+def test_the_current_run_is_left_alone_until_it_ends(folder: Folder, data: Path) -> None:
+    with experiment(folder) as client, daemon(folder):
+        wait_until(lambda: status_of(client), 20, "the stager in the ODB")
+        client.start_run(1104)
+        folder.add(data / "run01104.mid")
+        wait_until(lambda: "1 waiting" in status_of(client), 20, "the run to be seen")
+        assert folder.objects() == {}
+        client.stop_run()
+        wait_until(lambda: status_of(client) == "1 files staged", 20, "the run to be staged")
+
+
+def test_a_failure_is_an_alarm_and_ends_with_its_cause(folder: Folder, data: Path) -> None:
+    path = folder.add(data / "run01104.mid")
+    folder.add(data / "run01104.mid.crc32c")
+    right = path.read_bytes()
+    path.write_bytes(right[:-1] + b"?")
+    with experiment(folder) as client, daemon(folder):
+        wait_until(lambda: "is damaged" in status_of(client), 20, "the failure in the ODB")
+        assert client.odb_get("/Equipment/Stager/Common/Status color") == "redLight"
+        wait_until(lambda: "Stager" in client.get_triggered_alarms(), 20, "the alarm")
+        assert any("is damaged" in line for line in client.get_recent_messages(20))
+        path.write_bytes(right)
+        wait_until(lambda: "files staged" in status_of(client), 20, "the run to be staged")
+        wait_until(lambda: "Stager" not in client.get_triggered_alarms(), 20, "the alarm's end")
+
+
+@pytest.mark.slow
+def test_it_outlives_the_experiment(folder: Folder, data: Path) -> None:
+    with ExitStack() as both:
+        with experiment(folder) as client:
+            both.enter_context(daemon(folder))
+            wait_until(lambda: status_of(client), 20, "the stager in the ODB")
+        folder.add(data / "run01104.mid")
+        wait_until(lambda: "run01104.mid" in folder.objects(), 40, "the run, with no experiment")
+        with experiment(folder) as client:
+            wait_until(lambda: "cygno-stager" in str(client.odb_get("/System/Clients")), 40)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_asked(folder: Folder, number: int) -> None:
+    with daemon(folder) as process:
+        wait_until(folder.catalog_file.exists, 20, "the daemon to work")
+        process.send_signal(number)
+        assert process.wait(20) == 0
