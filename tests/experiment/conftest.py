@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.experiment.peer import Peer
-from tests.experiment.worlds import MidasWorld, StandaloneWorld, World, require_midas
+from tests.experiment.worlds import MidasWorld, StandaloneWorld, World, why_no_midas
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that need a MIDAS where there is none."""
+    why = why_no_midas()
+    for item in items:
+        if why and item.get_closest_marker("midas"):
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.fixture(
@@ -18,7 +26,6 @@ def lasting_world(request: pytest.FixtureRequest) -> Iterator[World]:
     # A short path: MIDAS makes it part of the names of its shared memory.
     with tempfile.TemporaryDirectory(prefix="cx-") as folder:
         if request.param == "midas":
-            require_midas()
             world: World = MidasWorld(Path(folder))
         else:
             world = StandaloneWorld(Path(folder, "experiment"))

@@ -1,6 +1,6 @@
 """A frontend and an analyzer in a few lines, to take runs in a real MIDAS without our programs.
 
-Run as ``python -m tests.experiment.midas_programs send|receive EXPERIMENT COUNT``.
+Run as ``python -m tests.experiment.midas_programs send|receive COUNT``.
 """
 
 import sys
@@ -17,6 +17,7 @@ from rawdata.tid import Tid
 
 SHAPE = (256, 256)
 EVENT_BYTES = 200_000
+READY = "/Scripted/Ready"
 SENT = "/Scripted/Sent"
 RECEIVED = "/Scripted/Received"
 PIXEL_SUM = "/Scripted/Pixel sum"
@@ -44,6 +45,7 @@ def send(client: Client, count: int) -> None:
 
     client.register_transition_callback(TR_START, 500, start)
     client.register_transition_callback(TR_STOP, 500, stop)
+    client.odb_set(f"{READY}/send", True)
     while True:
         client.communicate(1)
         if runs and sent < count:
@@ -69,7 +71,7 @@ def receive(client: Client, count: int) -> None:
             pass  # what a run left that was not stopped well
 
     client.register_transition_callback(TR_START, 300, start)
-    client.odb_set(RECEIVED, 0)
+    client.odb_set(f"{READY}/receive", True)
     while True:
         client.communicate(1)
         while (data := client.receive_buffer(handle, into)) is not None:
@@ -83,4 +85,4 @@ def receive(client: Client, count: int) -> None:
 
 if __name__ == "__main__":
     program = {"send": send, "receive": receive}[sys.argv[1]]
-    program(connect(sys.argv[1], sys.argv[2]), int(sys.argv[3]))
+    program(connect(sys.argv[1]), int(sys.argv[2]))

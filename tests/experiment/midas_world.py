@@ -1,5 +1,6 @@
 """A real MIDAS experiment with its logger, for whole runs; see also `tests.experiment.worlds`."""
 
+import ctypes
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.conftest import wait_until
-from tests.experiment.peer import Peer, without_midas
-from tests.experiment.worlds import MidasWorld, require_midas
+from tests.experiment.peer import without_midas
+from tests.experiment.worlds import MidasWorld
 
 ROOT = Path(__file__).parents[2]
 LOGGER_IS_UP = b"MIDAS logger started"
@@ -26,10 +27,15 @@ class MidasRuns(MidasWorld):
         self.data = folder / "data"
         self.data.mkdir()
         self._programs: dict[str, subprocess.Popen[bytes]] = {}
-        setup = Peer("setup", self.experiment, self.environment)
+
+    def set_up(self) -> None:
+        """Make room for frames of 2304x2304 pixels, and start the logger."""
+        setup = self.fresh("setup")
+        setup.odb_set("/Experiment/MAX_EVENT_SIZE", ctypes.c_uint32(32 << 20))
+        setup.odb_set("/Experiment/Buffer sizes/SYSTEM", ctypes.c_uint32(256 << 20))
         setup.odb_set("/Logger/Data dir", f"{self.data}/")
-        setup.close()
         self.start_logger()
+        setup.close()
 
     def start_logger(self) -> None:
         """Start mlogger and wait until it is up."""
@@ -72,11 +78,11 @@ class MidasRuns(MidasWorld):
 
 @contextmanager
 def midas_runs() -> Iterator[MidasRuns]:
-    """Make a MIDAS experiment and end it with all its programs; skip where there is no MIDAS."""
-    require_midas()
+    """Make a MIDAS experiment and end it with all its programs."""
     with TemporaryDirectory(prefix="cr-") as folder:  # short: it becomes part of a file's name
         world = MidasRuns(Path(folder))
         try:
+            world.set_up()
             yield world
         finally:
             world.close()

@@ -34,11 +34,12 @@ def runs() -> Iterator[MidasRuns]:
 
 
 def start_scripted(world: MidasRuns, program: str) -> None:
-    world.start(
-        program, sys.executable, "-m", scripted.__name__, program, world.experiment, str(COUNT)
-    )
     control = world.peer("control")
-    wait_until(lambda: program in names(control), 20, program)
+    ready = f"{scripted.READY}/{program}"
+    if control.odb_exists(ready):
+        control.odb_delete(ready)
+    world.start(program, sys.executable, "-m", scripted.__name__, program, str(COUNT))
+    wait_until(lambda: control.odb_exists(ready), 30, program)
 
 
 def names(control: Peer) -> list[str]:
