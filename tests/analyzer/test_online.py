@@ -1,0 +1,298 @@
+"""The analyzer as a process of a real experiment: all events, the same numbers, in nobody's way."""
+
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analyzer.lookup import PedestalLookup
+from analyzer.online import CLIENT_NAME
+from analyzer.results import open_results
+from analyzer.runs import analyze_run
+from analyzer.settings import SETTINGS_PATH
+from experiment.constants import STATE_STOPPED, TR_START
+from experiment.errors import TransitionFailedError
+from rawdata.event import EVENT_HEADER
+from rawdata.runfile import RunFile
+from sim.programs import Programs
+from sim.run import ANALYZER, LOGGER, start_experiment, start_programs
+from tests.analyzer.run_making import make_event, one_board
+from tests.analyzer.scenes import add_spot, make_scene
+from tests.conftest import wait_until
+
+PATH = "/Equipment/Analyzer"
+
+
+class Bench:
+    """An experiment with logger and analyzer; the test is its frontend."""
+
+    def __init__(self, folder: Path, programs: Programs) -> None:
+        self.folder = folder
+        self.programs = programs
+        self.client = start_experiment(programs)
+        self.client.odb_set("/Experiment/Buffer sizes/SYSTEM", 4 << 20)
+        self.client.odb_set("/Configurations", {"Exposure": 0.3, "Pedestal": False})
+        self.buffer = self.client.open_event_buffer("SYSTEM")
+        self.configure()
+
+    def configure(self, **settings):
+        for key, value in settings.items():
+            self.client.odb_set(f"{SETTINGS_PATH}/{key.replace('_', ' ')}", value)
+
+    def odb(self, path):
+        return self.client.odb_get(f"{PATH}/{path}")
+
+    @property
+    def analyzer(self):
+        return next(p.process for p in self.programs if p.name == CLIENT_NAME)
+
+    def start_logger(self):
+        start_programs(self.programs, self.client, LOGGER)
+
+    def start_analyzer(self):
+        self.programs.stop(names=[CLIENT_NAME])
+        start_programs(self.programs, self.client, ANALYZER)
+
+    def messages(self):
+        return "\n".join(self.client.get_recent_messages(200))
+
+    def begin(self):
+        self.client.start_run()
+        return self.client.odb_get("/Runinfo/Run number")
+
+    def send(self, events):
+        """Send events; nobody may hold us up for long."""
+        for event in events:
+            assert self.client.send_buffer(self.buffer, event.raw, 5000)
+
+    def end(self, run, sent):
+        self.client.odb_set("/Equipment/Trigger/Run", {"Run number": run, "Events sent": sent})
+        self.client.stop_run()
+
+    def wait_for_results(self, run):
+        """Wait until the analyzer is done with a run, and return what it says of it."""
+
+        def done():
+            self.client.communicate(1)
+            self.programs.require_running()
+            path = f"{PATH}/Run/Run number"
+            return self.client.odb_exists(path) and self.client.odb_get(path) == run
+
+        wait_until(done, 60, f"the results of run {run}")
+        return self.odb("Run")
+
+    def take(self, events):
+        """Take a whole run of these events."""
+        run = self.begin()
+        self.send(events)
+        self.end(run, len(events))
+        return run, self.wait_for_results(run)
+
+    def reco(self, run):
+        return self.folder / "data" / f"run{run:05d}.reco.h5"
+
+    def require_same_as_file(self, run, tmp_path):
+        """The results are those that the run file gives, to the last bit."""
+        file = next((self.folder / "data").glob(f"run{run:05d}.mid*[0-9z]"), None)
+        file = file or self.folder / "data" / f"run{run:05d}.mid"
+        lookup = PedestalLookup([self.folder / "data"])
+        again = analyze_run(file, tmp_path / f"run{run}.h5", lookup, makes_pedestal=False)
+        with open_results(self.reco(run)) as online, open_results(again.output) as offline:
+            assert set(online) == set(offline)
+            for name in online:
+                assert online[name].tobytes() == offline[name].tobytes()
+            for key in ("run", "pedestals", "settings", "begin_time", "events_analyzed"):
+                assert online.attributes[key] == offline.attributes[key]
+            assert online.attributes["complete"]
+
+
+@contextmanager
+def running(folder):
+    with Programs(folder) as programs:
+        bench = Bench(folder, programs)
+        try:
+            yield bench
+        finally:
+            if bench.client.odb_get("/Runinfo/State") != STATE_STOPPED:
+                bench.client.stop_run()
+            bench.client.disconnect()
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("online")) as made:
+        made.start_logger()
+        made.start_analyzer()
+        yield made
+
+
+def physics(count, seed=3, first=0):
+    scene = make_scene((96, 96), seed=seed)
+    for serial in range(first, first + count):
+        light = scene.light()
+        add_spot(light, 20 + serial % 60, 48, 6000)
+        yield make_event(serial, {0: scene.frame(light)}, one_board(serial % 3))
+
+
+def test_recorded_run_gives_online_what_it_gives_from_file(bench, data, tmp_path):
+    with RunFile(data / "run01104.mid") as file:
+        events = [event for event in file if event.event_id == 1]
+    run, record = bench.take(events)
+    assert record["Events sent"] == record["Events seen"] == record["Events analyzed"] == 4
+    assert record["Events lost"] == 0
+    assert not record["Completed from file"]
+    assert record["Reco file"] == str(bench.reco(run))
+    bench.require_same_as_file(run, tmp_path)
+    assert bench.odb("Variables/Fraction seen") == 1.0
+    assert bench.odb("Variables/Noise") == pytest.approx(3.1, abs=0.2)
+    assert bench.odb("Variables/Image mean") == pytest.approx(100, abs=2)
+    assert bench.odb("Variables/PMT baseline") == pytest.approx(3650, abs=50)
+    assert "no earlier pedestal fits camera 0" in bench.messages()
+
+
+def test_pedestal_run_makes_the_pedestal_that_the_next_run_uses(bench, tmp_path):
+    scene = make_scene((96, 96), seed=3)
+    bench.client.odb_set("/Configurations/Pedestal", True)
+    run, record = bench.take([make_event(n, {0: scene.frame()}) for n in range(30)])
+    bench.client.odb_set("/Configurations/Pedestal", False)
+    assert Path(record["Pedestal file"]).is_file()
+    assert f"pedestal of camera 0 from run {run}: 30 frames" in bench.messages()
+    later, _ = bench.take(list(physics(10)))
+    with open_results(bench.reco(later)) as results:
+        assert f'"run": {run}' in results.attributes["pedestals"]
+        assert not results["events"]["flags"].any()
+        assert len(results["clusters"]) == 10
+    bench.require_same_as_file(later, tmp_path)
+
+
+def test_events_that_were_overwritten_unread_are_completed_from_file(bench, tmp_path):
+    run = bench.begin()
+    made = list(physics(400))
+    bench.send(made[:5])
+    wait_until(lambda: bench.odb("Variables/Events seen") >= 5, 20, "first events")
+    os.kill(bench.analyzer.pid, signal.SIGSTOP)
+    try:
+        bench.send(made[5:390])
+    finally:
+        os.kill(bench.analyzer.pid, signal.SIGCONT)
+    bench.send(made[390:])
+    bench.end(run, len(made))
+    record = bench.wait_for_results(run)
+    assert record["Events seen"] < 400
+    assert record["Events analyzed"] == 400
+    assert record["Events lost"] == 0
+    assert record["Completed from file"]
+    assert "events were overwritten before they were read" in record["Missed"]
+    bench.require_same_as_file(run, tmp_path)
+    assert not list((bench.folder / "data").glob("*.partial"))
+
+
+def test_an_analyzer_that_is_killed_and_comes_back_completes_the_run(bench, tmp_path):
+    run = bench.begin()
+    made = list(physics(40))
+    bench.send(made[:10])
+    bench.analyzer.kill()
+    bench.send(made[10:20])
+    bench.start_analyzer()
+    bench.send(made[20:])
+    bench.end(run, len(made))
+    record = bench.wait_for_results(run)
+    assert record["Events analyzed"] == 40
+    assert record["Completed from file"]
+    assert "joined in mid-run" in record["Missed"]
+    bench.require_same_as_file(run, tmp_path)
+
+
+def test_data_taking_goes_on_without_the_analyzer(bench):
+    bench.analyzer.kill()
+    run = bench.begin()
+    bench.send(physics(10))
+    bench.end(run, 10)
+    assert not bench.reco(run).exists()
+    bench.start_analyzer()
+    run, record = bench.take(list(physics(3)))
+    assert record["Events analyzed"] == 3
+
+
+def test_bad_events_are_told_and_the_rest_is_analyzed(bench):
+    made = list(physics(6))
+    made[2] = make_event(2, None, one_board())
+    made[4] = make_event(4, {0: np.zeros((32, 32), np.uint16)})
+    run, record = bench.take(made)
+    assert record["Events analyzed"] == 6
+    assert record["Events troubled"] == 2
+    text = bench.messages()
+    assert f"run {run}, event 2: no camera bank" in text
+    assert f"run {run}, event 4: bank CAM0 holds 1024 pixels, not 96x96" in text
+
+
+def test_damaged_events_do_not_end_the_analysis(bench):
+    made = list(physics(6))
+    bad = bytearray(made[3].raw)
+    bad[EVENT_HEADER.size + 8 : EVENT_HEADER.size + 12] = b"\xff\xff\xff\xff"
+    run = bench.begin()
+    bench.send(made[:3])
+    assert bench.client.send_buffer(bench.buffer, memoryview(bad), 5000)
+    bench.send(made[4:])
+    bench.end(run, 6)
+    record = bench.wait_for_results(run)
+    assert record["Events analyzed"] == 5
+    assert record["Events lost"] == 1
+    assert f"run {run}: an event that came is damaged" in bench.messages()
+    with open_results(bench.reco(run)) as results:
+        assert results["events"]["event"].tolist() == [0, 1, 2, 4, 5]
+        assert not results.attributes["complete"]
+        assert "damaged" in results.attributes["trouble"]
+
+
+def test_what_no_file_can_complete_is_counted_as_lost(bench):
+    bench.configure(Complete_from_file=False)
+    run = bench.begin()
+    bench.send(physics(4, first=2))
+    bench.end(run, 6)
+    record = bench.wait_for_results(run)
+    bench.configure(Complete_from_file=True)
+    assert (record["Events seen"], record["Events analyzed"]) == (4, 4)
+    assert record["Events lost"] == 2
+    with open_results(bench.reco(run)) as results:
+        assert results["events"]["event"].tolist() == [2, 3, 4, 5]
+
+
+def test_a_bad_setting_refuses_the_run_by_its_key(bench):
+    bench.configure(nsigma=-1.0)
+    try:
+        with pytest.raises(TransitionFailedError, match=r"nsigma is -1.0"):
+            bench.begin()
+    finally:
+        bench.configure(nsigma=0.6)
+    assert bench.client.odb_get("/Runinfo/State") == STATE_STOPPED
+    _, record = bench.take(list(physics(2)))
+    assert record["Events analyzed"] == 2
+
+
+def test_a_run_that_another_program_refuses_leaves_nothing(bench):
+    bench.client.register_transition_callback(TR_START, 500, lambda *_: (603, "no camera"))
+    try:
+        with pytest.raises(TransitionFailedError, match="no camera"):
+            bench.begin()
+    finally:
+        bench.client.deregister_transition_callback(TR_START)
+    wait_until(lambda: not list((bench.folder / "data").glob("*.partial")), 10, "no partial file")
+    _, record = bench.take(list(physics(2)))
+    assert record["Events analyzed"] == 2
+
+
+def test_it_ends_when_told_and_says_so(bench):
+    run = bench.begin()
+    bench.send(physics(3))
+    process = bench.analyzer
+    process.terminate()
+    assert process.wait(20) == 0
+    assert bench.odb("Variables/Ready") is False
+    assert bench.odb("Common/Status") == "stopped"
+    bench.end(run, 3)
+    bench.start_analyzer()
+    assert bench.odb("Variables/Ready") is True
