@@ -56,9 +56,6 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     folder = os.environ.get("CYGNO_EXPERIMENT") or DEFAULT_FOLDER.expanduser()
-    told_to_end: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda seen, _: told_to_end.append(seen))
     try:
         listening = socket.create_server((HOST, arguments.port))
     except OSError as error:
@@ -67,27 +64,31 @@ def main() -> int:
         return 1
     try:
         with listening, StandaloneClient(NAME, folder) as client:
-            return serve(client, listening, arguments.pages, told_to_end)
+            return serve(client, listening, arguments.pages)
     except ExperimentError as error:
         sys.stderr.write(f"{NAME}: {error}\n")
         return 1
 
 
-def serve(
-    client: StandaloneClient, listening: socket.socket, pages: list[Path], told_to_end: list[int]
-) -> int:
+def serve(client: StandaloneClient, listening: socket.socket, pages: list[Path]) -> int:
     """Serve until told to end; return the exit code.
 
     :raises SystemExit: with code 0 if an operator asked this program to end.
     """
+    told_to_end: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda seen, _: told_to_end.append(seen))
     own = Path(str(importlib.resources.files("web")))
     desk = Desk(client)
-    web = WebThread(Site(desk, client, [own, *pages]), listening)
+    site = Site(desk, client, [own, *pages])
+    web = WebThread(site, listening)
     sys.stderr.write(f"http://{HOST}:{listening.getsockname()[1]}/\n")
     try:
         desk.serve(lambda: told_to_end or not web.is_alive)
     finally:
         died = not web.is_alive
+        desk.close()
+        site.close()
         web.stop()
     return int(died)
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from experiment.errors import ExperimentError
 from experiment.standalone.client import StandaloneClient
 from sim.web import odb_calls, run_calls
-from sim.web.desk import Desk
+from sim.web.desk import Desk, SideDesk
 from sim.web.envelope import INTERNAL_ERROR, METHOD_NOT_FOUND, RpcError, answer, encode, optional
 from sim.web.event_calls import POLL_S, EventWindows, EventWish
 
@@ -37,7 +37,7 @@ class Site:
 
     def __init__(self, desk: Desk, client: StandaloneClient, pages: Sequence[Path]) -> None:
         self._desk = desk
-        self._folder = client.folder
+        self._side = SideDesk("cygno-web-call", client.folder)
         self._windows = EventWindows(client)
         self._pages = [folder.resolve() for folder in pages]
 
@@ -45,6 +45,10 @@ class Site:
         """Return the ASGI application."""
         route = Route("/{path:path}", self._serve, methods=["GET", "POST"])
         return Starlette(routes=[route])
+
+    def close(self) -> None:
+        """End what runs beside."""
+        self._side.close()
 
     async def _serve(self, request: Request) -> Response:
         refusal = foreign(request)
@@ -74,13 +78,13 @@ class Site:
             if method == "bm_receive_event":
                 return await self._receive_event(EventWish.read(params))
             if method == "jrpc":
-                return await self._apart(run_calls.jrpc, params)
+                return await self._side.ask(partial(_with_params, run_calls.jrpc, params))
             if method == "cm_transition" and optional(params, "async_flag", 0) == run_calls.TR_SYNC:
-                return await self._apart(partial(run_calls.cm_transition, wait=True), params)
-            call = METHODS.get(method)
-            if call is None:
+                call = partial(run_calls.cm_transition, wait=True)
+                return await self._side.ask(partial(_with_params, call, params))
+            if method not in METHODS:
                 raise RpcError(METHOD_NOT_FOUND, "Method not found", f"unknown method: {method}")
-            return await self._desk.ask(partial(_with_params, call, params))
+            return await self._desk.ask(partial(_with_params, METHODS[method], params))
         except RpcError:
             raise
         except (ExperimentError, ValueError, TypeError) as error:
@@ -88,15 +92,6 @@ class Site:
         except Exception as error:
             _LOG.exception("method %s failed", method)
             raise RpcError(INTERNAL_ERROR, "Internal error", repr(error)) from error
-
-    async def _apart(self, call: Any, params: Any) -> Any:
-        """Do what may take long with a client of its own, so that pages stay alive meanwhile."""
-
-        def work() -> Any:
-            with StandaloneClient("cygno-web-call", self._folder) as client:
-                return call(client, params)
-
-        return await asyncio.to_thread(work)
 
     async def _receive_event(self, wish: EventWish) -> Any:
         loop = asyncio.get_running_loop()
