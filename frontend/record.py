@@ -3,6 +3,7 @@
 It goes to the ODB, ``/Equipment/Trigger/Run``, and in one line to the message log.
 """
 
+import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +54,8 @@ class RunRecord:
     dead_time_s: float
 
     def as_odb(self) -> dict[str, Any]:
-        """Return what goes to the ODB: key -> value."""
-        return {
+        """Return what goes to the ODB: key -> value, counts as DWORD."""
+        counts = {
             "Run number": self.run_number,
             "Frames acquired": self.frames_acquired,
             "Frames lost": self.frames_lost,
@@ -68,12 +69,15 @@ class RunRecord:
             "Events built": self.events_built,
             "Events incomplete": self.events_incomplete,
             "Events sent": self.events_sent,
-            "Bytes sent": float(self.bytes_sent),
             "Send retries": self.send_retries,
             "Triggers read": self.triggers_read,
             "Triggers in events": self.triggers_in_events,
             "Triggers outside frames": self.triggers_outside_frames,
             "Triggers lost": self.triggers_lost,
+        }
+        return {
+            **{key: ctypes.c_uint32(count) for key, count in counts.items()},
+            "Bytes sent": float(self.bytes_sent),
             "Live time s": self.live_time_s,
             "Dead time s": self.dead_time_s,
         }

@@ -1,6 +1,6 @@
 """What the slow equipments send and show: high voltage (event 3) and environment (event 5)."""
 
-from collections.abc import Sequence
+import ctypes
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -60,7 +60,7 @@ class HighVoltageBanks:
             "Demand": _floats(reading.demand_v),
             "Measured": _floats(reading.measured_v),
             "Current": _floats(reading.current),
-            "ChStatus": [int(word) for word in reading.status],
+            "ChStatus": (ctypes.c_uint32 * len(reading.status))(*reading.status.tolist()),
             "Temperature": _floats(reading.temperature_c),
         }
 
@@ -80,5 +80,6 @@ class EnvironmentBanks:
         return {"Input": _floats(reading)}
 
 
-def _floats(values: Sequence[float] | npt.NDArray[Any]) -> list[float]:
-    return [float(value) for value in values]
+def _floats(values: npt.NDArray[np.float32]) -> Any:
+    """Return an array for the ODB, of type FLOAT as in CYGNO's equipment."""
+    return (ctypes.c_float * len(values))(*values.tolist())

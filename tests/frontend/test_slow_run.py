@@ -54,6 +54,10 @@ def test_it_sends_high_voltage_and_environment(world: World) -> None:
     wait_until(lambda: len(world.get(f"{ENVIRONMENT}/Variables")) > 0, 30, "variables")
     assert np.allclose(world.get(f"{ENVIRONMENT}/Variables/Input"), inputs)
     assert np.allclose(world.get(f"{HV}/Variables/Demand"), reading.demand)
+    types = world.client.odb_get(f"{HV}/Variables", include_key_metadata=True)
+    types = types.get("Variables", types)
+    assert {types[f"{key}/key"]["type"] for key in ("Demand", "Measured", "Current")} == {9}
+    assert types["ChStatus/key"]["type"] == 6
     assert len(world.get(f"{HV}/Settings/Names")) == 26
     assert world.get(f"{ENVIRONMENT}/Settings/Names Input")[:2] == ["P0IIn0", "P0IIn1"]
     for path, event_id in ((HV, 3), (ENVIRONMENT, 5)):
