@@ -49,7 +49,7 @@ class Alarms:
     @property
     def is_active(self) -> bool:
         """False while the operator has switched the alarm system off."""
-        return bool(self._odb.get("/Alarms/Alarm system active"))
+        return bool(self._odb.get_or("/Alarms/Alarm system active", True))
 
     def define(self, name: str, condition: str, alarm_class: str, message: str) -> None:
         """Define an alarm that a condition in the ODB triggers (``al_define_odb_alarm``)."""
@@ -120,7 +120,10 @@ class Alarms:
             self._say(_NAME, MT_INFO, f"Execute: {command}")
             self._system(command)
             self._odb.write(f"{path}/Execute last", Tid.DWORD, now)
-        if settings["Stop run"] and self._odb.get("/Runinfo/State") != STATE_STOPPED:
+        if (
+            settings["Stop run"]
+            and self._odb.get_or("/Runinfo/State", STATE_STOPPED) != STATE_STOPPED
+        ):
             self._stop_run(f"Stopping the run from alarm class '{name}', message '{message}'")
 
     def reset(self, name: str | None) -> None:
@@ -153,10 +156,10 @@ class Alarms:
     # check -------------------------------------------------------------------------------------
     def check(self) -> None:
         """Look for what should trigger an alarm; called every second."""
-        if self._odb.get("/Runinfo/Online Mode") and self.is_active:
+        if self._odb.get_or("/Runinfo/Online Mode", 1) and self.is_active:
             for name in self._odb.names(_ALARMS):
                 self._check_alarm(name)
-            for name, program in self._odb.get("/Programs").items():
+            for name, program in self._odb.get_or("/Programs", {}).items():
                 if isinstance(program, dict):
                     self._check_program(name)
 

@@ -17,7 +17,7 @@ from experiment.standalone.process import process_lives, process_start
 from experiment.standalone.wire import Message
 from rawdata.tid import Tid
 from sim.experiment import defaults
-from sim.experiment.key import MODE_READ, Key
+from sim.experiment.key import MODE_READ, Key, require_name
 from sim.experiment.odb import Odb
 
 CLIENTS: Final = "/System/Clients"
@@ -118,7 +118,9 @@ class Members:
         """Register a program that connects, or that comes back to another server.
 
         :param entry: the entry that it had with the server before.
+        :raises MidasError: DB_INVALID_NAME.
         """
+        require_name(name)
         known = self._members.get(entry) if entry is not None else None
         returns = known is not None and known.pid == pid
         if known is not None and returns:

@@ -47,6 +47,10 @@ class Odb:
         name = key.name if key.parent is not None else ROOT_NAME
         return {name: value, f"{name}/key": key.metadata()}
 
+    def get_or(self, path: str, default: Any) -> Any:
+        """Return a value, or `default` where an operator has deleted it."""
+        return self.get(path) if self.exists(path) else default
+
     def _get_directory(self, directory: Key, recurse: bool, with_keys: bool) -> dict[str, Any]:
         content: dict[str, Any] = {}
         for link in directory.children.values():
@@ -188,7 +192,7 @@ class Odb:
 
     def lengthen(self, key: Key, item_size: int) -> None:
         """Make room in a string for this many bytes, its final NUL included; never less."""
-        key.item_size = max(key.item_size, item_size)
+        self.tree.set_item_size(key, max(key.item_size, item_size))
 
     def write(self, path: str, tid: Tid, value: Any, item_size: int = 0) -> None:
         """Set a key of the server's own, whatever its protection; create it where it is not.
@@ -240,7 +244,7 @@ class Odb:
         key.require(MODE_WRITE)
         if key.tid is not Tid.STRING or string_length < 1:
             raise MidasError(DB_INVALID_PARAM, f"{path} cannot hold {string_length} bytes of text")
-        key.item_size = string_length
+        self.tree.set_item_size(key, string_length)
         self.tree.assign(key, [cut_string(text, string_length) for text in key.values])
 
     def delete(self, path: str, follow_links: bool = False) -> None:
@@ -263,7 +267,7 @@ class Odb:
             key = self.tree.create(link_path, Tid.LINK)
         if key.tid is not Tid.LINK:
             raise ValueError(f"Path '{link_path}' already exists, but isn't a link")
-        key.item_size = len(destination.encode()) + 1
+        self.tree.set_item_size(key, len(destination.encode()) + 1)
         self.tree.assign(key, [destination])
 
     def rename(self, path: str, new_name: str) -> None:

@@ -9,8 +9,7 @@ and ``odbedit`` refuse these, the library does not).
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from experiment.constants import (
     MT_ERROR,
@@ -27,9 +26,18 @@ from experiment.constants import (
 )
 from experiment.errors import MidasError, TransitionDeferredError, TransitionFailedError
 from rawdata.tid import Tid
+from sim.experiment import defaults
 from sim.experiment.key import MODE_ALL, MODE_READ
 from sim.experiment.members import Member, MemberGoneError, Members
 from sim.experiment.odb import Odb
+from sim.experiment.transition_record import (
+    IN_PROGRESS,
+    SUCCESS,
+    Step,
+    Transition,
+    TransitionRecord,
+    now_ms,
+)
 
 NAMES: Final = {
     TR_START: "START",
@@ -39,8 +47,6 @@ NAMES: Final = {
     TR_STARTABORT: "STARTABORT",
 }
 REQUESTED: Final = "/Runinfo/Requested transition"
-_IN_PROGRESS: Final = "/Runinfo/Transition in progress"
-_TRANSITION: Final = "/System/Transition"
 _DONE: Final = {
     TR_START: (STATE_RUNNING, "started"),
     TR_STOP: (STATE_STOPPED, "stopped"),
@@ -56,33 +62,6 @@ _NEEDS: Final = {
 _RPC_NET_ERROR: Final = 503
 _CANCELED: Final = 116
 _AL_TRIGGERED: Final = 1005
-_SUCCESS: Final = 1
-
-
-@dataclass
-class _Step:
-    """One callback of one program in a transition."""
-
-    sequence: int
-    member: Member
-    status: int = 0
-    error: str = ""
-    began_ms: int = 0
-    ended_ms: int = 0
-
-
-@dataclass
-class _Transition:
-    """One transition on its way."""
-
-    kind: int
-    run: int
-    steps: list[_Step] = field(default_factory=list)
-
-    @property
-    def failed(self) -> _Step | None:
-        """The first program that refused or failed."""
-        return next((step for step in self.steps if step.status not in (0, _SUCCESS)), None)
 
 
 class RunControl:
@@ -106,13 +85,14 @@ class RunControl:
         self._commit = commit
         self._say = say
         self._system = system
+        self._record = TransitionRecord(odb)
         self._busy = 0
         self._conducted: asyncio.Future[None] | None = None
 
     @property
     def state(self) -> int:
         """STATE_STOPPED, STATE_PAUSED or STATE_RUNNING."""
-        return int(self._odb.get("/Runinfo/State"))
+        return int(self._odb.get_or("/Runinfo/State", STATE_STOPPED))
 
     # register ----------------------------------------------------------------------------------
     def register(self, member: Member, transition: int, sequence: int) -> None:
@@ -142,7 +122,7 @@ class RunControl:
         """Note that a program may defer a transition; return the transition that waits, or 0."""
         self._members.write_sequences(member, f"Transition {_name(transition)} DEFERRED", [0])
         member.deferred.add(transition)
-        return int(self._odb.get(REQUESTED))
+        return int(self._odb.get_or(REQUESTED, 0))
 
     # conduct -----------------------------------------------------------------------------------
     async def conduct(
@@ -164,14 +144,14 @@ class RunControl:
         self._require_possible(transition, run_number, deferred)
         self._busy = transition
         try:
-            self._begin(transition, run_number)
+            self._record.begin(transition, run_number)
             if deferred:
                 self._odb.write(REQUESTED, Tid.INT, 0)
             else:
                 self._require_start_allowed(transition, initiator)
                 self._defer(transition)
         except BaseException as error:
-            self._finish(transition, error)
+            self._finish(error)
             raise
         self._commit()
         self._conducted = asyncio.ensure_future(self._conduct(transition, run_number, initiator))
@@ -199,7 +179,7 @@ class RunControl:
             raise TransitionFailedError(
                 STATUS["CM_INVALID_TRANSITION"], f"{name} is not possible: {_NEEDS[transition][1]}"
             )
-        requested = self._odb.get(REQUESTED)
+        requested = self._odb.get_or(REQUESTED, 0)
         if requested and not any(requested in member.deferred for member in self._members):
             self._odb.write(REQUESTED, Tid.INT, 0)  # who held it back is gone
         elif requested and not deferred:
@@ -208,39 +188,19 @@ class RunControl:
                 f'Deferred transition already in progress, to cancel, set "{REQUESTED}" to zero',
             )
 
-    def _begin(self, transition: int, run_number: int) -> None:
-        self._odb.write(_IN_PROGRESS, Tid.INT, transition)
-        self._odb.write("/Runinfo/Start abort", Tid.INT, 0)
-        self._clear("TR_STARTABORT")
-        self._clear("Clients")
-        for name, tid, value in (
-            ("transition", Tid.INT, transition),
-            ("run_number", Tid.INT, run_number),
-            ("start_time", Tid.DWORD, _now_ms()),
-            ("end_time", Tid.DWORD, 0),
-            ("status", Tid.INT, 0),
-            ("error", Tid.STRING, ""),
-            ("deferred", Tid.STRING, ""),
-        ):
-            self._odb.write(f"{_TRANSITION}/{name}", tid, value)
-
-    def _clear(self, name: str) -> None:
-        if self._odb.exists(f"{_TRANSITION}/{name}"):
-            self._odb.tree.delete(self._odb.tree.find(f"{_TRANSITION}/{name}")[0], force=True)
-
     def _require_start_allowed(self, transition: int, initiator: str) -> None:
         if transition != TR_START:
             return
-        if self._odb.get("/Experiment/Prevent start on alarms"):
-            alarms = self._odb.get("/Alarms/Alarms")
-            active = self._odb.get("/Alarms/Alarm system active")
+        if self._odb.get_or("/Experiment/Prevent start on alarms", False):
+            alarms = self._odb.get_or("/Alarms/Alarms", {})
+            active = self._odb.get_or("/Alarms/Alarm system active", True)
             triggered = [n for n, a in alarms.items() if active and a.get("Triggered")]
             if triggered:
                 raise TransitionFailedError(
                     _AL_TRIGGERED, f"Cannot start run due to alarms: {', '.join(triggered)}"
                 )
-        if self._odb.get("/Experiment/Prevent start on required progs"):
-            for name, program in self._odb.get("/Programs").items():
+        if self._odb.get_or("/Experiment/Prevent start on required progs", False):
+            for name, program in self._odb.get_or("/Programs", {}).items():
                 required = isinstance(program, dict) and program.get("Required")
                 if required and not self._members.named(name, unique=False) and name != initiator:
                     raise TransitionFailedError(
@@ -251,7 +211,7 @@ class RunControl:
         for member in self._members:
             if transition in member.deferred:
                 self._odb.write(REQUESTED, Tid.INT, transition)
-                self._odb.write(f"{_TRANSITION}/deferred", Tid.STRING, member.name)
+                self._record.deferred_by(member)
                 raise TransitionDeferredError(
                     STATUS["CM_DEFERRED_TRANSITION"],
                     f'Transition {NAMES[transition]} deferred by client "{member.name}"',
@@ -267,16 +227,16 @@ class RunControl:
                 raise TransitionFailedError(failed.status, f"{failed.member.name}: {failed.error}")
             self._enter_state(transition, initiator)
         except BaseException as error:
-            if kind == TR_START and isinstance(error, MidasError):
+            if kind == TR_START and isinstance(error, Exception):
                 await self._abort_start(error, initiator)
-            self._finish(kind, error)
+            self._finish(error)
             raise
-        self._finish(kind, None)
+        self._finish(None)
 
-    def _prepare(self, kind: int, run_number: int) -> _Transition:
-        last = int(self._odb.get("/Runinfo/Run number"))
+    def _prepare(self, kind: int, run_number: int) -> Transition:
+        last = int(self._odb.get_or("/Runinfo/Run number", 0))
         run = run_number or (last + 1 if kind == TR_START else last)
-        self._odb.write(f"{_TRANSITION}/run_number", Tid.INT, run)
+        self._record.run(run)
         if kind == TR_START:
             self._odb.write("/Runinfo/Run number", Tid.INT, run)
             self._start_programs()
@@ -289,44 +249,44 @@ class RunControl:
         self._members.remove_dead()
         return self._collect(kind, run)
 
-    def _collect(self, kind: int, run: int) -> _Transition:
+    def _collect(self, kind: int, run: int) -> Transition:
         key = f"Transition {NAMES[kind]}"
-        steps = [_Step(n, m) for m in self._members for n in self._members.sequences(m, key)]
-        transition = _Transition(kind, run, sorted(steps, key=lambda step: step.sequence))
+        steps = [Step(n, m) for m in self._members for n in self._members.sequences(m, key)]
+        transition = Transition(kind, run, sorted(steps, key=lambda step: step.sequence))
         for step in transition.steps:
-            self._write_step(transition, step)
+            self._record.step(transition, step)
         self._commit()
         return transition
 
-    async def _ask_all(self, transition: _Transition) -> None:
+    async def _ask_all(self, transition: Transition) -> None:
         """Go through all callbacks; a failure ends it, except while stopping or aborting."""
         for step in transition.steps:
             await self._ask(transition, step)
-            self._write_step(transition, step)
+            self._record.step(transition, step)
             self._commit()
-            if step.status == _SUCCESS:
+            if step.status == SUCCESS:
                 continue
             name = NAMES[transition.kind]
             self._say(step.member.name, MT_ERROR, f"transition {name}: {step.error}")
             if transition.kind not in (TR_STOP, TR_STARTABORT):
                 return
-        if transition.kind != TR_STARTABORT and not self._odb.get(_IN_PROGRESS):
-            raise TransitionFailedError(_CANCELED, f'Canceled: "{_IN_PROGRESS}" was cleared')
+        if transition.kind != TR_STARTABORT and not self._odb.get_or(IN_PROGRESS, 0):
+            raise TransitionFailedError(_CANCELED, f'Canceled: "{IN_PROGRESS}" was cleared')
 
-    async def _ask(self, transition: _Transition, step: _Step) -> None:
+    async def _ask(self, transition: Transition, step: Step) -> None:
         what = {
             "do": "transition",
             "transition": transition.kind,
             "sequence": step.sequence,
             "run": transition.run,
         }
-        step.began_ms = _now_ms()
+        step.began_ms = now_ms()
         try:
             status, error = await self._members.ask(
                 step.member,
                 what,
-                self._timeout_s("Transition connect timeout"),
-                self._timeout_s("Transition timeout"),
+                self._timeout_s("Transition connect timeout", defaults.CONNECT_TIMEOUT_MS),
+                self._timeout_s("Transition timeout", defaults.TRANSITION_TIMEOUT_MS),
             )
             step.status = int(status) or STATUS["FE_ERR_HW"]
             step.error = str(error or f"refused with status {step.status}")
@@ -337,37 +297,28 @@ class RunControl:
             # Who does not answer in time is defective; MIDAS removes it likewise.
             self._members.tell(step.member, {"note": "shutdown"})
             self._members.leave(step.member, "it did not respond to the transition")
-        step.error = "" if step.status == _SUCCESS else step.error
-        step.ended_ms = _now_ms()
+        step.error = "" if step.status == SUCCESS else step.error
+        step.ended_ms = now_ms()
 
-    def _timeout_s(self, name: str) -> float:
-        return float(max(1000, self._odb.get(f"/Experiment/{name}"))) / 1000
+    def _timeout_s(self, name: str, usual_ms: int) -> float:
+        return float(max(1000, self._odb.get_or(f"/Experiment/{name}", usual_ms))) / 1000
 
-    async def _abort_start(self, error: MidasError, initiator: str) -> None:
+    async def _abort_start(self, error: Exception, initiator: str) -> None:
         """Tell all programs that the run does not start (cm_transition1)."""
-        self._say(
-            initiator,
-            MT_ERROR,
-            f"Could not start a run: cm_transition() status {error.code}, "
-            f"message '{error.message}'",
-        )
-        run = int(self._odb.get("/Runinfo/Run number"))
+        self._say(initiator, MT_ERROR, f"Could not start a run: {error}")
+        run = int(self._odb.get_or("/Runinfo/Run number", 0))
         abort = self._collect(TR_STARTABORT, run)
         await self._ask_all(abort)
         self._enter_state(abort, initiator)
 
-    def _enter_state(self, transition: _Transition, initiator: str) -> None:
+    def _enter_state(self, transition: Transition, initiator: str) -> None:
         state, done = _DONE[transition.kind]
         self._odb.write("/Runinfo/State", Tid.INT, state)
         self._say(initiator, MT_INFO, f"Run #{transition.run} {done}")
-        lock = "/Experiment/Lock when running"
-        if self._odb.exists(lock):
-            mode = MODE_ALL if state == STATE_STOPPED else MODE_READ
-            for name in self._odb.names(lock):
-                self._odb.tree.protect(self._odb.tree.find(f"{lock}/{name}")[0], mode)
+        self._lock_keys(MODE_ALL if state == STATE_STOPPED else MODE_READ)
         if transition.kind == TR_STOP:
             self._run_command("Execute on stop run")
-            for name, program in self._odb.get("/Programs").items():
+            for name, program in self._odb.get_or("/Programs", {}).items():
                 member = self._members.named(name)
                 if isinstance(program, dict) and program.get("Auto stop") and member is not None:
                     self._say(initiator, MT_INFO, f'Auto Stopping program "{name}"')
@@ -375,48 +326,34 @@ class RunControl:
         if transition.kind == TR_STARTABORT:
             self._run_command("Execute on start abort")
 
+    def _lock_keys(self, mode: int) -> None:
+        """Protect what operators may not change while a run goes on; set it free afterwards."""
+        lock = "/Experiment/Lock when running"
+        for name in self._odb.names(lock):
+            try:
+                key, _ = self._odb.tree.find(f"{lock}/{name}")
+            except MidasError as error:  # a link to what is no more
+                self._say("Experiment", MT_ERROR, error.message)
+            else:
+                self._odb.tree.protect(key, mode)
+
     def _start_programs(self) -> None:
         self._run_command("Execute on start run")
-        for name, program in self._odb.get("/Programs").items():
+        for name, program in self._odb.get_or("/Programs", {}).items():
             command = isinstance(program, dict) and program.get("Start command")
             if command and program.get("Auto start") and not self._members.named(name):
                 self._say(name, MT_INFO, f'Auto Starting program "{name}", command "{command}"')
                 self._system(str(command))
 
     def _run_command(self, key: str) -> None:
-        command = str(self._odb.get(f"/Programs/{key}"))
+        command = str(self._odb.get_or(f"/Programs/{key}", ""))
         if command:
             self._system(command)
 
-    def _finish(self, kind: int, error: BaseException | None) -> None:
-        status = error.code if isinstance(error, MidasError) else _SUCCESS if error is None else -1
-        text = "Success" if error is None else str(getattr(error, "message", repr(error)))
-        self._odb.write(_IN_PROGRESS, Tid.INT, 0)
-        self._odb.write(f"{_TRANSITION}/end_time", Tid.DWORD, _now_ms())
-        self._odb.write(f"{_TRANSITION}/status", Tid.INT, status)
-        self._odb.write(f"{_TRANSITION}/error", Tid.STRING, text, 256)
+    def _finish(self, error: BaseException | None) -> None:
+        self._record.finish(error)
         self._busy = 0
         self._commit()
-
-    def _write_step(self, transition: _Transition, step: _Step) -> None:
-        """Show one program's part in a transition, where MIDAS's transition page looks for it."""
-        folder = "TR_STARTABORT" if transition.kind == TR_STARTABORT else "Clients"
-        directory = f"{_TRANSITION}/{folder}/{step.member.name[:26]}_{step.sequence}"
-        entries: tuple[tuple[str, Tid, Any], ...] = (
-            ("sequence_number", Tid.INT, step.sequence),
-            ("client_name", Tid.STRING, step.member.name),
-            ("host_name", Tid.STRING, "localhost"),
-            ("init_time", Tid.DWORD, step.began_ms),
-            ("waiting_for_client", Tid.STRING, ""),
-            ("rpc_start_time", Tid.DWORD, step.began_ms),
-            ("rpc_end_time", Tid.DWORD, step.ended_ms),
-            ("end_time", Tid.DWORD, step.ended_ms),
-            ("status", Tid.INT, step.status),
-            ("error", Tid.STRING, step.error),
-            ("last_updated", Tid.DWORD, _now_ms()),
-        )
-        for name, tid, value in entries:
-            self._odb.write(f"{directory}/{name}", tid, value)
 
     # after a server that was killed ------------------------------------------------------------
     async def recover(self) -> None:
@@ -424,7 +361,7 @@ class RunControl:
 
         Programs that had armed for a run that did not start disarm.
         """
-        interrupted = int(self._odb.get(_IN_PROGRESS))
+        interrupted = int(self._odb.get_or(IN_PROGRESS, 0))
         if self.state != STATE_STOPPED and not list(self._members):
             self._end_abandoned_run()
         if not interrupted:
@@ -435,15 +372,15 @@ class RunControl:
         if interrupted == TR_START:
             error = TransitionFailedError(_CANCELED, "the server of the experiment ended")
             await self._abort_start(error, "Experiment")
-        self._finish(interrupted, TransitionFailedError(_CANCELED, text))
+        self._finish(TransitionFailedError(_CANCELED, text))
 
     def _end_abandoned_run(self) -> None:
         """Stop a run of which no program is left; it would prevent the next one."""
-        number = self._odb.get("/Runinfo/Run number")
+        number = int(self._odb.get_or("/Runinfo/Run number", 0))
         self._say("Experiment", MT_ERROR, f"Run #{number} was abandoned: no program of it is left")
         self._odb.write("/Runinfo/Stop time binary", Tid.DWORD, int(time.time()))
         self._odb.write("/Runinfo/Stop time", Tid.STRING, _asctime())
-        self._enter_state(_Transition(TR_STOP, number), "Experiment")
+        self._enter_state(Transition(TR_STOP, number), "Experiment")
         self._commit()
 
 
@@ -455,10 +392,6 @@ def _name(transition: int) -> str:
 
 def _invalid(text: str) -> MidasError:
     return MidasError(STATUS["CM_INVALID_TRANSITION"], text)
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // 1_000_000 & 0xFFFFFFFF
 
 
 def _asctime() -> str:

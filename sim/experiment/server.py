@@ -3,14 +3,11 @@
 import asyncio
 import contextlib
 import datetime
-import fcntl
 import inspect
 import logging
 import os
 import shutil
 import signal
-import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -25,9 +22,15 @@ from experiment.standalone.message_log import append_line, log_file, type_name
 from experiment.standalone.process import process_start
 from experiment.standalone.run_calls import RPC_TIMEOUT_S
 from experiment.standalone.wire import Message, pack, pack_error, unpack
-from sim.errors import SimulationError
 from sim.experiment.alarms import Alarms
+from sim.experiment.commands import Commands
 from sim.experiment.defaults import declare_experiment
+from sim.experiment.folder import (
+    lock_folder,
+    make_socket_path,
+    remove_socket_folder,
+    write_endpoint,
+)
 from sim.experiment.members import Member, MemberGoneError, Members
 from sim.experiment.odb import Odb
 from sim.experiment.run_control import REQUESTED, RunControl
@@ -35,10 +38,8 @@ from sim.experiment.store import Store
 from sim.experiment.tree import Tree
 
 NAME: Final = "Experiment"
-_LOCK_FILE: Final = "server.lock"
 _ALARM_PERIOD_S: Final = 1.0
 _WATCHDOG_PERIOD_S: Final = 0.5
-_MAX_SOCKET_PATH: Final = 107  # sun_path of unix(7), with its final NUL
 _LOG: Final = logging.getLogger(__name__)
 
 Call = Callable[..., Any]
@@ -57,16 +58,17 @@ class ExperimentServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.folder)
+        self._lock = lock_folder(self.folder)
         self._store = Store(self.folder / "odb.sqlite")
         self._tree = Tree(self._store)
         self._odb = Odb(self._tree)
         self._members = Members(self._odb, self._send, self._say)
-        self._runs = RunControl(self._odb, self._members, self._commit, self._say, self._system)
-        self._alarms = Alarms(self._odb, self._members, self._say, self._system, self._stop_run)
+        self._commands = Commands(self.folder, self._say)
+        system = self._commands.run
+        self._runs = RunControl(self._odb, self._members, self._commit, self._say, system)
+        self._alarms = Alarms(self._odb, self._members, self._say, system, self._stop_run)
         self._calls = self._table_of_calls()
         self._background: set[asyncio.Future[Any]] = set()
-        self._children: list[subprocess.Popen[bytes]] = []
         self._outgoing: zmq.asyncio.Socket | None = None
 
     # life --------------------------------------------------------------------------------------
@@ -79,15 +81,15 @@ class ExperimentServer:
             os.close(self._lock)
 
     async def _serve(self) -> None:
-        _remove_socket_folder(read_endpoint(self.folder))
-        socket_folder = Path(tempfile.mkdtemp(prefix="cygno-", dir=_short_temporary_folder()))
+        remove_socket_folder(read_endpoint(self.folder))
+        socket_path = make_socket_path()
         context = zmq.asyncio.Context()
         socket = context.socket(zmq.ROUTER)
         try:
             # Nothing that is told to a busy program may be dropped.
             socket.set_hwm(0)
             socket.linger = 0
-            endpoint = self._open(socket, socket_folder)
+            endpoint = self._open(socket, socket_path)
             self._outgoing = socket
             self._prepare_experiment()
             stop = asyncio.Event()
@@ -99,7 +101,7 @@ class ExperimentServer:
                 asyncio.create_task(self._repeat(_ALARM_PERIOD_S, self._alarms.check)),
                 asyncio.create_task(self._recover()),
             ]
-            _write_endpoint(self.folder, endpoint)
+            write_endpoint(self.folder, endpoint)
             waiting = [asyncio.create_task(stop.wait()), *tasks[:3]]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in [*tasks, *waiting, *self._background]:
@@ -111,10 +113,10 @@ class ExperimentServer:
             (self.folder / FILE_NAME).unlink(missing_ok=True)
             socket.close()
             context.term()
-            shutil.rmtree(socket_folder, ignore_errors=True)
+            shutil.rmtree(socket_path.parent, ignore_errors=True)
 
-    def _open(self, socket: zmq.asyncio.Socket, socket_folder: Path) -> Endpoint:
-        address = f"ipc://{socket_folder}/odb"
+    def _open(self, socket: zmq.asyncio.Socket, path: Path) -> Endpoint:
+        address = f"ipc://{path}"
         socket.bind(address)
         return Endpoint(address, os.getpid(), process_start(os.getpid()) or 0)
 
@@ -218,13 +220,26 @@ class ExperimentServer:
         return value
 
     def _commit(self) -> None:
-        for key, index in self._tree.commit():
+        trouble = self._tree.trouble
+        changes = self._tree.commit()
+        if self._tree.trouble != trouble:
+            self._tell_of_trouble()
+        for key, index in changes:
             self._members.tell_change(key, index)
             if key.path == REQUESTED:
                 news = {"note": "requested", "transition": key.values[0]}
                 for member in self._members:
                     if member.deferred:
                         self._members.tell(member, news)
+
+    def _tell_of_trouble(self) -> None:
+        """Say that the ODB can, or can no longer, be stored."""
+        trouble = self._tree.trouble
+        if trouble:
+            self._say(NAME, MT_ERROR, f"{trouble}. It goes on in memory")
+            self._alarms.trigger("ODB not stored", "the ODB is not stored: make room on the disk")
+        else:
+            self._say(NAME, MT_INFO, "the ODB is stored again")
 
     # members -----------------------------------------------------------------------------------
     def _hello(
@@ -239,7 +254,7 @@ class ExperimentServer:
     def _watch_members(self) -> None:
         if self._members.remove_dead():
             self._forget_dead_readers()
-        self._children = [child for child in self._children if child.poll() is None]
+        self._commands.reap()
 
     def _forget_dead_readers(self) -> None:
         """Let no dead program hold back who sends to an event buffer."""
@@ -324,27 +339,7 @@ class ExperimentServer:
         command = str(self._odb.get(path)) if self._odb.exists(path) else ""
         if not command:
             raise MidasError(STATUS["DB_NO_KEY"], f"{path} is empty; there is nothing to start")
-        self._system(command)
-
-    def _system(self, command: str) -> None:
-        """Start a shell command of its own, its output in the folder of logs."""
-        logs = self.folder / "logs"
-        try:
-            logs.mkdir(exist_ok=True)
-            with (logs / "commands.log").open("ab") as output:
-                child = subprocess.Popen(
-                    command,
-                    shell=True,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env={**os.environ, "CYGNO_EXPERIMENT": str(self.folder)},
-                    start_new_session=True,
-                )
-        except OSError as error:
-            self._say(NAME, MT_ERROR, f"cannot execute {command!r}: {error}")
-        else:
-            self._children.append(child)
+        self._commands.run(command)
 
     # what may be called ------------------------------------------------------------------------
     def _table_of_calls(self) -> dict[str, Call]:
@@ -404,43 +399,3 @@ def _answer_calls(member: Member) -> None:
 
 def _no_client(name: str) -> MidasError:
     return MidasError(STATUS["CM_NO_CLIENT"], f"no program {name!r} in the experiment")
-
-
-def _lock(folder: Path) -> int:
-    """Take the folder for this process; the kernel gives it back when the process ends."""
-    file = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(file)
-        other = read_endpoint(folder)
-        who = f"process {other.pid}" if other else "another process"
-        raise SimulationError(
-            f"the experiment in {folder} is served already, by {who}; use that one, or stop it"
-        ) from None
-    return file
-
-
-def _write_endpoint(folder: Path, endpoint: Endpoint) -> None:
-    partial = folder / f"{FILE_NAME}.part"
-    with partial.open("w") as file:
-        file.write(endpoint.as_json())
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(folder / FILE_NAME)
-
-
-def _short_temporary_folder() -> Path:
-    """Return a folder for temporary files whose path leaves room for a socket's name."""
-    usual = Path(tempfile.gettempdir())
-    return (
-        usual if len(str(usual)) + len("/cygno-12345678/odb") < _MAX_SOCKET_PATH else Path("/tmp")
-    )
-
-
-def _remove_socket_folder(left: Endpoint | None) -> None:
-    """Remove what a server that was killed has left behind."""
-    if left is not None and left.address.startswith("ipc://"):
-        socket_folder = Path(left.address.removeprefix("ipc://")).parent
-        if socket_folder.name.startswith("cygno-"):
-            shutil.rmtree(socket_folder, ignore_errors=True)

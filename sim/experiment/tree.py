@@ -1,14 +1,17 @@
 """The tree of ODB keys: find, create, delete, change; and store what changed, all or nothing.
 
-Changes are collected until `Tree.commit` stores them in one transaction; `Tree.rollback` goes back
-to what is stored. Names are found without regard to letter case, links are followed. Source of the
-semantics: MIDAS ``src/odb.cxx`` (develop, December 2022).
+Changes are collected until `Tree.commit` stores them in one transaction; `Tree.rollback` takes back
+what came after the last commit. Where the disk is full the tree goes on in memory, as MIDAS's does,
+and is stored as soon as there is room: a run must be stopped then, not lost.
+
+Names are found without regard to letter case, links are followed. Source of the semantics: MIDAS
+``src/odb.cxx`` (develop, December 2022).
 """
 
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from experiment.errors import MidasError
@@ -24,7 +27,6 @@ from sim.experiment.key import (
 )
 from sim.experiment.store import Store
 
-DB_FULL: Final = 310
 DB_KEY_EXIST: Final = 311
 DB_OPEN_RECORD: Final = 320
 DB_INVALID_LINK: Final = 322
@@ -66,6 +68,9 @@ class Tree:
         self._changed: dict[int, Key] = {}
         self._deleted: set[int] = set()
         self._news: list[Change] = []
+        self._undo: list[Callable[[], None]] = []
+        self.trouble = ""
+        """Why the last changes could not be stored; empty if they are."""
 
     # find --------------------------------------------------------------------------------------
     def find(self, path: str, follow: bool = True) -> tuple[Key, int | None]:
@@ -154,6 +159,12 @@ class Tree:
         key = Key(self._last_row, name, tid, directory)
         directory.children[name.lower()] = key
         self._changed[key.row] = key
+
+        def undo() -> None:
+            del directory.children[name.lower()]
+            del self._changed[key.row]
+
+        self._undo.append(undo)
         return key
 
     def delete(self, key: Key, force: bool = False) -> None:
@@ -173,13 +184,21 @@ class Tree:
                 self._require_unwatched(below, key)
                 below.require(MODE_DELETE)
         if key.parent is None:
-            doomed.remove(key)
-            key.children = {}
-        else:
-            del key.parent.children[key.name.lower()]
-        for below in doomed:
-            self._changed.pop(below.row, None)
-            self._deleted.add(below.row)
+            raise MidasError(DB_INVALID_PARAM, "the root of the ODB cannot be deleted")
+        directory = key.parent
+        siblings = directory.children
+        rows = {below.row: below for below in doomed}
+
+        def undo() -> None:
+            directory.children = siblings
+            self._deleted -= rows.keys()
+            self._changed.update(rows)
+
+        self._undo.append(undo)
+        directory.children = {n: child for n, child in siblings.items() if child is not key}
+        self._deleted |= rows.keys()
+        for row in rows:
+            self._changed.pop(row, None)
 
     def _require_unwatched(self, key: Key, deleted: Key) -> None:
         if self.watched[key.row]:
@@ -196,15 +215,28 @@ class Tree:
         require_name(name)
         if key.parent is None:
             raise MidasError(DB_INVALID_NAME, "the root of the ODB has no name")
-        siblings = key.parent.children
+        directory, siblings, old_name = key.parent, key.parent.children, key.name
         if siblings.get(name.lower(), key) is not key:
-            raise MidasError(DB_KEY_EXIST, f"ODB {key.parent.path} has a key {name} already")
+            raise MidasError(DB_KEY_EXIST, f"ODB {directory.path} has a key {name} already")
+
+        def undo() -> None:
+            key.name, directory.children = old_name, siblings
+
+        self._undo.append(undo)
         key.name = name
-        key.parent.children = {child.name.lower(): child for child in siblings.values()}
+        directory.children = {child.name.lower(): child for child in siblings.values()}
         self._changed[key.row] = key
 
     def arrange(self, directory: Key, order: list[Key]) -> None:
         """Put the keys of a directory into an order."""
+        siblings, positions = directory.children, [key.position for key in order]
+
+        def undo() -> None:
+            directory.children = siblings
+            for key, position in zip(order, positions, strict=True):
+                key.position = position
+
+        self._undo.append(undo)
         for place, key in enumerate(order):
             key.position = place
             self._changed[key.row] = key
@@ -212,6 +244,7 @@ class Tree:
 
     def assign(self, key: Key, values: list[Any], index: int = WHOLE) -> None:
         """Set all values of a key, or that at `index`, growing the array if need be."""
+        self._keep(key, "values")
         if index == WHOLE:
             key.values = values
         else:
@@ -222,6 +255,7 @@ class Tree:
 
     def touch(self, key: Key, index: int = WHOLE) -> None:
         """Note that a key was written: the time, and news for who watches it."""
+        self._keep(key, "last_written")
         key.last_written = int(time.time())
         self._changed[key.row] = key
         self._news.append((key, index))
@@ -229,30 +263,39 @@ class Tree:
     def protect(self, key: Key, mode: int) -> None:
         """Set the access mode of a key and all below it (``db_set_mode``)."""
         for each in self.below(key):
+            self._keep(each, "access_mode")
             each.access_mode = mode
             self._changed[each.row] = each
+
+    def set_item_size(self, key: Key, size_bytes: int) -> None:
+        """Set the capacity of a string."""
+        self._keep(key, "item_size")
+        key.item_size = size_bytes
+        self._changed[key.row] = key
+
+    def _keep(self, key: Key, attribute: str) -> None:
+        """Remember an attribute that changes, for `rollback`."""
+        old = getattr(key, attribute)
+        self._undo.append(lambda: setattr(key, attribute, old))
 
     # store -------------------------------------------------------------------------------------
     def commit(self) -> list[Change]:
         """Store all changes; return which keys were written, in order, and at which index.
 
-        :raises MidasError: DB_FULL if they cannot be stored; then all is as it was before.
+        What cannot be stored, see `trouble`, is tried again at the next call.
         """
-        if not self._changed and not self._deleted:
-            return []
-        try:
-            self._store.save(self._changed.values(), self._deleted)
-        except sqlite3.Error as error:
-            self.rollback()
-            raise MidasError(
-                DB_FULL, f"the ODB {self._store.path} cannot be written: {error}. Is the disk full?"
-            ) from error
-        news = self._news
-        self._changed, self._deleted, self._news = {}, set(), []
+        news, self._news, self._undo = self._news, [], []
+        if self._changed or self._deleted:
+            try:
+                self._store.save(self._changed.values(), self._deleted)
+            except sqlite3.Error as error:
+                self.trouble = f"the ODB {self._store.path} cannot be stored: {error}"
+            else:
+                self._changed, self._deleted, self.trouble = {}, set(), ""
         return news
 
     def rollback(self) -> None:
-        """Forget all changes since the last commit."""
-        if self._changed or self._deleted:
-            self._changed, self._deleted, self._news = {}, set(), []
-            self.root, _ = self._store.load()
+        """Take back all changes since the last commit."""
+        while self._undo:
+            self._undo.pop()()
+        self._news = []

@@ -16,7 +16,7 @@ from rawdata.tid import Tid
 from sim.errors import SimulationError
 from sim.experiment.odb import Odb
 from sim.experiment.store import Store
-from sim.experiment.tree import DB_FULL, Tree
+from sim.experiment.tree import Tree
 
 DIRECTORIES = st.sampled_from(["", "/d1", "/d2", "/d1/D3"])
 NUMBERS = st.integers(-(2**31), 2**31 - 1)
@@ -149,26 +149,36 @@ OdbAgainstDict.TestCase.settings = settings(max_examples=40, stateful_step_count
 TestOdbAgainstDict = OdbAgainstDict.TestCase
 
 
-def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
-    with Store(tmp_path / "odb.sqlite") as store:
+def test_on_a_full_disk_the_odb_goes_on_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "odb.sqlite"
+    with Store(path) as store:
         odb = Odb(Tree(store))
         odb.set("/kept", encode({"number": 1, "text": "as it was"}))
         odb.tree.commit()
         pages = store._database.execute("PRAGMA page_count").fetchone()[0]
         store._database.execute(f"PRAGMA max_page_count={pages}")
-        before = odb.get("/")
         odb.set("/kept/number", encode(2))
         for number in range(200):
             odb.set(f"/many/texts {number}", encode("x" * 255))
-        with pytest.raises(MidasError, match="disk full") as caught:
-            odb.tree.commit()
-        assert caught.value.code == DB_FULL
-        assert odb.get("/") == before
-        store._database.execute("PRAGMA max_page_count=1000000")
+        assert len(odb.tree.commit()) == 201
+        assert "full" in odb.tree.trouble
+        assert odb.get("/kept/number") == 2
+        with Store(path) as reader:
+            assert Odb(Tree(reader)).get("/") == {"kept": {"number": 1, "text": "as it was"}}
+        # A call that fails now takes back its own changes only.
         odb.set("/kept/number", encode(3))
+        odb.delete("/many/texts 7")
+        odb.tree.rollback()
+        assert odb.get("/kept/number") == 2
+        assert len(odb.get("/many")) == 200
+        store._database.execute("PRAGMA max_page_count=1000000")
+        odb.delete("/many/texts 8")
         odb.tree.commit()
-    with Store(tmp_path / "odb.sqlite") as store:
-        assert Odb(Tree(store)).get("/kept") == {"number": 3, "text": "as it was"}
+        assert odb.tree.trouble == ""
+        whole = odb.get("/")
+    with Store(path) as store:
+        assert Odb(Tree(store)).get("/") == whole
+        assert len(whole["many"]) == 199
 
 
 def test_order_and_protection_are_kept(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -254,6 +255,25 @@ def test_a_run_of_which_nothing_is_left(standalone: StandaloneWorld) -> None:
         assert "Run #1 was abandoned" in log_of(standalone)
         client.start_run()
         assert client.odb_get("/Runinfo/Run number") == 2
+
+
+def test_a_run_can_be_stopped_on_a_full_disk(standalone: StandaloneWorld) -> None:
+    client, camera = standalone.peer("client"), standalone.peer("camera")
+    camera.on_transition(TR_STOP, 500)
+    client.start_run()
+    unlimited = resource.RLIM_INFINITY
+    # No file of the server may grow any more.
+    resource.prlimit(standalone.server.pid, resource.RLIMIT_FSIZE, (1, unlimited))
+    client.odb_set("/test/texts", ["x" * 255] * 1000)
+    client.stop_run()
+    assert camera.heard("transition") == [(TR_STOP, 500, 1)]
+    assert client.odb_get("/Runinfo/State") == STATE_STOPPED
+    assert "make room" in client.get_triggered_alarms()["ODB not stored"]
+    resource.prlimit(standalone.server.pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+    wait_until(lambda: "the ODB is stored again" in log_of(standalone))
+    standalone.restart_server()
+    assert client.odb_get("/Runinfo/State") == STATE_STOPPED
+    assert client.odb_get("/test/texts") == ["x" * 255] * 1000
 
 
 # a killed program ------------------------------------------------------------------------------
