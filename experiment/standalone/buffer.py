@@ -252,30 +252,7 @@ class EventBuffer:
 
     def figures(self) -> BufferFigures:
         """Return the counts of the buffer and of its clients."""
-        ring = self._mine()
-        clients = []
-        for slot in ring.clients():
-            words = ring.slot_words(slot)
-            clients.append(
-                ClientFigures(
-                    name=ring.name_of(slot),
-                    pid=words[layout.S_PID],
-                    events_sent=words[layout.S_SENT],
-                    bytes_sent=words[layout.S_SENT_BYTES],
-                    events_received=words[layout.S_RECEIVED],
-                    bytes_received=words[layout.S_RECEIVED_BYTES],
-                    events_skipped=words[layout.S_SKIPPED],
-                    waited_s=words[layout.S_WAITED_NS] * 1e-9,
-                )
-            )
-        return BufferFigures(
-            name=self.name,
-            size_bytes=ring.size_bytes,
-            level=self.level(),
-            events_sent=ring.word(layout.W_EVENTS),
-            bytes_sent=ring.word(layout.W_BYTES),
-            clients=tuple(clients),
-        )
+        return _figures(self._mine())
 
     def close(self) -> None:
         """Leave the buffer with all requests; who leaves last removes it.
@@ -298,6 +275,32 @@ class EventBuffer:
         self.close()
 
 
+def _figures(ring: Ring) -> BufferFigures:
+    clients = []
+    for slot in ring.clients():
+        words = ring.slot_words(slot)
+        clients.append(
+            ClientFigures(
+                name=ring.name_of(slot),
+                pid=words[layout.S_PID],
+                events_sent=words[layout.S_SENT],
+                bytes_sent=words[layout.S_SENT_BYTES],
+                events_received=words[layout.S_RECEIVED],
+                bytes_received=words[layout.S_RECEIVED_BYTES],
+                events_skipped=words[layout.S_SKIPPED],
+                waited_s=words[layout.S_WAITED_NS] * 1e-9,
+            )
+        )
+    return BufferFigures(
+        name=ring.name,
+        size_bytes=ring.size_bytes,
+        level=ring.held_bytes() / ring.size_bytes,
+        events_sent=ring.word(layout.W_EVENTS),
+        bytes_sent=ring.word(layout.W_BYTES),
+        clients=tuple(clients),
+    )
+
+
 def _has_clients(ring: Ring) -> bool:
     with ring.lock:
         ring.bury_the_dead()
@@ -315,13 +318,13 @@ def _remove_if_unused(directory: Path, name: str, ring: Ring) -> None:
             files.remove(directory, name)
 
 
-def _attach(directory: Path, name: str) -> Ring | None:
+def _attach(directory: Path, name: str, populate: bool = True) -> Ring | None:
     """Map an existing buffer; None if there is none, or only one from before the last boot."""
     place = files.where(directory, name)
     if place is None:
         return None
     try:
-        segment = files.open_segment(place)
+        segment = files.open_segment(place, populate)
     except FileNotFoundError:
         return None
     if layout.is_from_earlier_boot(segment):
@@ -367,12 +370,27 @@ def remove_dead_clients(directory: Path) -> None:
     """
     for name in files.names(directory):
         with files.exclusive(directory):
-            ring = _attach(directory, name)
+            ring = _attach(directory, name, populate=False)
             if ring is None:
                 continue
             if not _has_clients(ring):
                 files.remove(directory, name)
             ring.unmap()
+
+
+def read_figures(directory: Path) -> list[BufferFigures]:
+    """Return the counts of all buffers of an experiment, without becoming a client of any.
+
+    :raises MidasError: BM_CORRUPTED.
+    """
+    figures = []
+    for name in files.names(directory):
+        with files.exclusive(directory):
+            ring = _attach(directory, name, populate=False)
+        if ring is not None:
+            figures.append(_figures(ring))
+            ring.unmap()
+    return figures
 
 
 def destroy_buffers(directory: Path) -> None:

@@ -78,12 +78,11 @@ class SegmentLock:
 class Segment:
     """One mapped file of shared memory: `words` (uint64) and `memory` (bytes)."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, populate: bool) -> None:
         self.path = path
         self._descriptor = descriptor
         self.size_bytes = os.fstat(descriptor).st_size
-        # Populated at once, because page faults on first touch cost more than the copy itself.
-        flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+        flags = mmap.MAP_SHARED | (getattr(mmap, "MAP_POPULATE", 0) if populate else 0)
         self.memory = mmap.mmap(descriptor, self.size_bytes, flags=flags)
         self.words = memoryview(self.memory).cast("Q")
         self.lock = SegmentLock(path, descriptor)
@@ -97,9 +96,11 @@ class Segment:
             os.close(self._descriptor)
 
 
-def open_segment(path: Path) -> Segment:
+def open_segment(path: Path, populate: bool = True) -> Segment:
     """Map a segment that exists.
 
+    :param populate: map all pages at once, since page faults on first touch cost more than the
+        copy itself; False for who looks at the header only.
     :raises FileNotFoundError: if there is none.
     :raises MidasError: if it belongs to somebody else or cannot be mapped.
     """
@@ -118,7 +119,7 @@ def open_segment(path: Path) -> Segment:
             problem = f"its size is {status.st_size} bytes, not a multiple of {mmap.PAGESIZE}"
         if not problem:
             try:
-                return Segment(path, descriptor)
+                return Segment(path, descriptor, populate)
             except OSError as error:
                 problem = error.strerror or str(error)
         os.close(descriptor)

@@ -13,7 +13,12 @@ from experiment.constants import GET_ALL, GET_NONBLOCKING, GET_RECENT, STATUS
 from experiment.errors import MidasError
 from experiment.standalone import ring as layout
 from experiment.standalone import segment as files
-from experiment.standalone.buffer import EventBuffer, destroy_buffers, remove_dead_clients
+from experiment.standalone.buffer import (
+    EventBuffer,
+    destroy_buffers,
+    read_figures,
+    remove_dead_clients,
+)
 from tests.experiment.buffer_programs import make_event, receive_all, serial_of
 
 SIZE = 16 * 1024
@@ -223,6 +228,19 @@ def test_figures_count_both_ways(opened: Opener) -> None:
     assert (first.name, first.pid) == ("writer", os.getpid())
     assert (first.events_sent, first.bytes_sent) == (3, 300)
     assert (second.events_received, second.bytes_received) == (1, 100)
+
+
+def test_figures_of_all_buffers_can_be_read_by_nobodys_client(
+    opened: Opener, directory: Path
+) -> None:
+    writer = opened("writer")
+    opened("viewer", name="PREVIEW")
+    writer.send(make_event(1, 84), 0)
+    preview, system = read_figures(directory)
+    assert (preview.name, preview.events_sent) == ("PREVIEW", 0)
+    assert (system.name, system.events_sent, system.size_bytes) == ("SYSTEM", 1, SIZE)
+    assert [client.name for client in system.clients] == ["writer"]
+    assert read_figures(directory / "missing") == []
 
 
 OPERATIONS = st.lists(
