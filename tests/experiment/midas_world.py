@@ -54,6 +54,21 @@ class MidasRuns(MidasWorld):
                 stderr=subprocess.STDOUT,
             )
 
+    def ask(self, *command: str) -> str:
+        """Run a program of MIDAS to its end and return what it says."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**without_midas(), **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.stdout
+
     def kill(self, name: str) -> None:
         """Kill a program as ``kill -9`` does."""
         program = self._programs.pop(name)

@@ -4,19 +4,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from experiment.connect import midas_is_available
 from experiment.constants import TR_START, TR_STARTABORT
 from experiment.errors import TransitionFailedError
-from rawdata.event import Event
 from rawdata.runfile import RunFile
 from tests.conftest import wait_until
 from tests.experiment import midas_programs as scripted
+from tests.experiment.midas_files import events_of, require_same
 from tests.experiment.midas_world import MidasRuns, midas_runs
 from tests.experiment.peer import Peer
 
@@ -58,31 +55,6 @@ def take_run(control: Peer) -> int:
     return int(control.odb_get("/Runinfo/Run number"))
 
 
-def by_stock_reader(path: Path) -> tuple[list[tuple[int, int, Any]], dict[str, Any]]:
-    """Return (event id, serial number, {bank: data}) of each event, and the ODB at begin."""
-    assert midas_is_available()  # and can now be imported
-    from midas.file_reader import MidasFile
-
-    file = MidasFile(str(path), use_numpy=True)
-    odb = file.get_bor_odb_dump().data
-    file.jump_to_start()
-    events = [
-        (
-            event.header.event_id,
-            event.header.serial_number,
-            {name: bank.data.copy() for name, bank in event.banks.items()},
-        )
-        for event in file
-        if not event.header.is_midas_internal_event()
-    ]
-    file.file.close()
-    return events, odb
-
-
-def frames_of(path: Path) -> list[Event]:
-    return [event for event in RunFile(path) if not event.is_odb_dump]
-
-
 @pytest.mark.parametrize(("compress", "ending"), [("none", ""), ("lz4", ".lz4"), ("gzip", ".gz")])
 def test_what_was_sent_was_written_and_received(
     runs: MidasRuns, compress: str, ending: str
@@ -100,25 +72,14 @@ def test_what_was_sent_was_written_and_received(
         check=False,
     )
     assert check.returncode == 0, check.stdout + check.stderr
-    ours = RunFile(path)
-    events = list(ours)
-    frames = [event for event in events if not event.is_odb_dump]
-    stock, odb = by_stock_reader(path)
+    frames = require_same(path)
     statistics = control.odb_get("/Logger/Channels/0/Statistics")
     assert control.odb_get(scripted.SENT) == control.odb_get(scripted.RECEIVED) == COUNT
-    assert len(frames) == len(stock) == COUNT
+    assert [event.serial_number for event in frames] == list(range(COUNT))
     assert statistics["Events written"] == COUNT + 2  # with the two ODB dumps
-    assert statistics["Bytes written uncompressed"] == sum(len(event.raw) for event in events)
-    assert ours.odb_begin is not None
-    assert ours.odb_begin["Runinfo"]["Run number"] == odb["Runinfo"]["Run number"] == run
-    assert ours.odb_end is not None
-    for serial, (event, (event_id, stock_serial, banks)) in enumerate(
-        zip(frames, stock, strict=True)
-    ):
-        assert (event.event_id, event.serial_number) == (event_id, stock_serial) == (1, serial)
-        assert list(event.banks) == list(banks) == ["CAM0", "FID0"]
-        for name in banks:
-            assert (event[name] == banks[name]).all()
+    written = sum(len(event.raw) for event in RunFile(path))
+    assert statistics["Bytes written uncompressed"] == written
+    for serial, event in enumerate(frames):
         assert (event["CAM0"] == scripted.frame(serial).reshape(-1)).all()
     pixel_sum = sum(int(scripted.frame(serial).sum(dtype=np.int64)) for serial in range(COUNT))
     assert control.odb_get(scripted.PIXEL_SUM) == pixel_sum
@@ -150,7 +111,7 @@ def test_a_killed_logger_leaves_whole_events_and_the_next_run_starts(runs: Midas
     runs.start_logger()
     control.stop_run()
     (path,) = runs.files(run)
-    written = [event.serial_number for event in frames_of(path)]
+    written = [event.serial_number for event in events_of(path)]
     assert written == list(range(len(written)))
     assert written
     assert take_run(control) == run + 1

@@ -1,0 +1,137 @@
+"""The real programs in a real MIDAS: from a simulated camera to mlogger's file and the results."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from experiment.constants import STATE_RUNNING, STATE_STOPPED
+from rawdata.runfile import RunFile
+from tests.conftest import wait_until
+from tests.experiment.midas_files import require_same
+from tests.experiment.midas_world import MidasRuns, midas_runs
+from tests.experiment.peer import Peer
+
+pytestmark = pytest.mark.midas
+COUNT = 50
+TRIGGER = "/Equipment/Trigger"
+ANALYZER = "/Equipment/Analyzer"
+OPTIONS = json.dumps({"seed": 7})
+
+
+class Chain:
+    """Our programs in a MIDAS experiment, and a client that looks on."""
+
+    def __init__(self, world: MidasRuns) -> None:
+        self.world = world
+        self.control: Peer = world.peer("control")
+        for program, *arguments in (
+            ("frontend", "trigger"),
+            ("frontend", "slow"),
+            ("analyzer", "online"),
+        ):
+            name = f"{program}-{arguments[0]}"
+            world.start(name, sys.executable, "-m", f"{program}.main", *arguments)
+        wait_until(lambda: self.get(f"{TRIGGER}/Common/Status") == "ready", 60, "the frontend")
+        wait_until(lambda: self.get("/Equipment/HV/Variables"), 60, "the slow frontend")
+        wait_until(lambda: self.get(f"{ANALYZER}/Variables/Ready"), 110, "the analyzer")
+
+    def get(self, path: str) -> Any:
+        return self.control.odb_get(path) if self.control.odb_exists(path) else None
+
+    def configure(self, max_events: int, exposure_s: float = 0.02) -> None:
+        for path, value in {
+            f"{TRIGGER}/Settings/Cameras": ["sim:512x512"],
+            f"{TRIGGER}/Settings/Camera options": OPTIONS,
+            f"{TRIGGER}/Settings/Digitizer options": OPTIONS,
+            f"{TRIGGER}/Settings/Frame rate Hz": 25.0,
+            # A busy machine makes events late, but neither incomplete nor lost.
+            f"{TRIGGER}/Settings/Event wait ms": 60_000,
+            f"{TRIGGER}/Settings/Ring slots": 2 * COUNT,
+            "/Configurations/Exposure": exposure_s,
+            "/Configurations/TriggerMode": 3,
+            "/Configurations/MultiTriggerMaxSize": 32,
+            "/Configurations/MaxEvents": max_events,
+            "/Logger/Channels/0/Settings/Compress": "lz4",
+        }.items():
+            self.control.odb_set(path, value)
+
+    @property
+    def run(self) -> int:
+        return int(self.get("/Runinfo/Run number"))
+
+    def wait_for_results(self) -> None:
+        """Wait until the run has ended and is analyzed."""
+        wait_until(self._is_stopped, 60, "the end of the run")
+        wait_until(lambda: self.get(f"{ANALYZER}/Run/Run number") == self.run, 30, "the results")
+
+    def _is_stopped(self) -> bool:
+        state, busy = (self.get(f"/Runinfo/{key}") for key in ("State", "Transition in progress"))
+        return bool(state == STATE_STOPPED and not busy)
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    with midas_runs() as world:
+        yield Chain(world)
+
+
+def require_equal_counts(chain: Chain) -> int:
+    """Check that frontend, logger, both file readers and analyzer agree; return the count."""
+    (path,) = chain.world.files(chain.run)
+    events = require_same(path)
+    count = len(events)
+    sent = chain.get(f"{TRIGGER}/Run")
+    analyzed = chain.get(f"{ANALYZER}/Run")
+    assert sent["Run number"] == analyzed["Run number"] == chain.run
+    assert sent["Events sent"] == sent["Events built"] == count
+    assert (sent["Events incomplete"], sent["Frames lost"]) == (0, 0), sent
+    assert (analyzed["Events analyzed"], analyzed["Events lost"]) == (count, 0)
+    everything = list(RunFile(path))
+    statistics = chain.get("/Logger/Channels/0/Statistics")
+    assert statistics["Events written"] == len(everything)
+    assert sent["Bytes sent"] == sum(len(event.raw) for event in events)
+    assert [event.serial_number for event in events] == list(range(count))
+    for event in events:
+        assert list(event.banks) == ["CAM0", "FID0", "TSP0", "DIG0", "DGH0"]
+        assert event["CAM0"].size == 512 * 512
+    with h5py.File(Path(analyzed["Reco file"])) as results:
+        assert np.array_equal(np.sort(results["events"]["event"]), np.arange(count))
+    return count
+
+
+def test_a_run_of_50_events_ends_itself_and_all_counts_agree(chain: Chain) -> None:
+    chain.configure(COUNT)
+    chain.control.start_run()
+    chain.wait_for_results()
+    assert require_equal_counts(chain) == COUNT
+
+
+def test_an_operator_starts_and_stops_with_midas_own_program(chain: Chain) -> None:
+    chain.configure(-1)
+    last = chain.run
+    assert "error" not in chain.world.ask("mtransition", "START").lower()
+    assert (chain.run, chain.get("/Runinfo/State")) == (last + 1, STATE_RUNNING)
+    wait_until(lambda: chain.get(f"{ANALYZER}/Variables/Events analyzed") > 10, 60, "some events")
+    assert "error" not in chain.world.ask("mtransition", "STOP").lower()
+    chain.wait_for_results()
+    assert require_equal_counts(chain) > 10
+
+
+def test_a_refusal_reaches_the_operator(chain: Chain) -> None:
+    refused = chain.run + 1
+    chain.configure(COUNT, exposure_s=0.3)
+    said = chain.world.ask("mtransition", "START")
+    assert "/Configurations/Exposure is 0.3; allowed: at most 0.04 s" in said
+    assert chain.get("/Runinfo/State") == STATE_STOPPED
+    assert "refused: /Configurations/Exposure" in chain.get(f"{TRIGGER}/Common/Status")
+    assert not chain.world.files(refused)
+    chain.configure(COUNT)
+    chain.control.start_run()
+    chain.wait_for_results()
+    assert require_equal_counts(chain) == COUNT
