@@ -59,8 +59,12 @@ class ExperimentServer:
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = lock_folder(self.folder)
-        self._store = Store(self.folder / "odb.sqlite")
-        self._tree = Tree(self._store)
+        try:
+            self._store = Store(self.folder / "odb.sqlite")
+            self._tree = Tree(self._store)
+        except BaseException:
+            os.close(self._lock)
+            raise
         self._odb = Odb(self._tree)
         self._members = Members(self._odb, self._send, self._say)
         self._commands = Commands(self.folder, self._say)
@@ -153,13 +157,11 @@ class ExperimentServer:
 
     async def _listen(self, socket: zmq.asyncio.Socket) -> None:
         while True:
-            identity, data = (await socket.recv_multipart())[:2]
+            frames = await socket.recv_multipart()
             try:
-                message = unpack(data)
-            except ValueError:
-                _LOG.error("a message that is no JSON was dropped: %r", data[:100])
-                continue
-            self._receive(identity, message)
+                self._receive(frames[0], unpack(frames[1]))
+            except Exception:
+                _LOG.exception("a message was dropped: %r", frames)
 
     def _receive(self, identity: bytes, message: Message) -> None:
         member = self._members.at(identity)
