@@ -18,7 +18,7 @@ from experiment.errors import TransitionFailedError
 from rawdata.event import EVENT_HEADER
 from rawdata.runfile import RunFile
 from sim.programs import Programs
-from sim.run import ANALYZER, LOGGER, start_experiment, start_programs
+from sim.run import ANALYZER, LOGGER, is_connected, start_experiment, start_programs
 from tests.analyzer.run_making import make_event, one_board
 from tests.analyzer.scenes import add_spot, make_scene
 from tests.conftest import wait_until
@@ -55,6 +55,11 @@ class Bench:
     def start_analyzer(self):
         self.programs.stop(names=[CLIENT_NAME])
         start_programs(self.programs, self.client, ANALYZER)
+
+    def kill_analyzer(self):
+        self.analyzer.kill()
+        self.analyzer.wait(20)
+        wait_until(lambda: not is_connected(self.client, CLIENT_NAME), 20, "its death to be seen")
 
     def messages(self):
         return "\n".join(self.client.get_recent_messages(200))
@@ -194,7 +199,7 @@ def test_an_analyzer_that_is_killed_and_comes_back_completes_the_run(bench, tmp_
     run = bench.begin()
     made = list(physics(40))
     bench.send(made[:10])
-    bench.analyzer.kill()
+    bench.kill_analyzer()
     bench.send(made[10:20])
     bench.start_analyzer()
     bench.send(made[20:])
@@ -207,7 +212,7 @@ def test_an_analyzer_that_is_killed_and_comes_back_completes_the_run(bench, tmp_
 
 
 def test_data_taking_goes_on_without_the_analyzer(bench):
-    bench.analyzer.kill()
+    bench.kill_analyzer()
     run = bench.begin()
     bench.send(physics(10))
     bench.end(run, 10)
