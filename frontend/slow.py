@@ -69,6 +69,7 @@ class SlowEquipment:
         self._names: tuple[str, ...] = ()
         self._seen = -1
         self._serial = 0
+        self._failures = 0
         self._has_failed = False
         self._equipment.set_status(f"connecting to {settings.driver}", YELLOW)
 
@@ -108,13 +109,16 @@ class SlowEquipment:
         return bool(self._equipment.reads_on & bit)
 
     def _show_state(self) -> None:
-        error = self._poller.error
+        failure, error = self._poller.failure, self._poller.error
+        # A failure may be over before we look; one that hangs is an error without being one yet.
+        reason = failure.reason if failure.number > self._failures else error
+        if reason is not None and not self._has_failed:
+            self._has_failed = True
+            self._client.msg(f"{self._equipment.name}: {reason}; it is tried again", True)
+            raise_alarm(self._client, f"{self._equipment.name} device failed", reason)
+        self._failures = failure.number
         if error is not None:
             self._equipment.set_status(error, RED)
-            if not self._has_failed:
-                self._has_failed = True
-                self._client.msg(f"{self._equipment.name}: {error}; it is tried again", True)
-                raise_alarm(self._client, f"{self._equipment.name} device failed", error)
         elif self._poller.sample is not None:
             if self._has_failed:
                 self._has_failed = False

@@ -50,6 +50,17 @@ class Sample(Generic[Reading]):
     number: int
 
 
+@dataclass(frozen=True)
+class Failure:
+    """One failure of a device.
+
+    :param number: failures so far, this one included.
+    """
+
+    number: int
+    reason: str
+
+
 class Poller(threading.Thread, Generic[Reading]):
     """Reads one device every period.
 
@@ -77,6 +88,7 @@ class Poller(threading.Thread, Generic[Reading]):
         self._asks_now = False
         self._sample: Sample[Reading] | None = None
         self._error: str | None = None
+        self._failure = Failure(0, "")
         self._busy_since_s: float | None = None
         self._first_retry_s = self._retry_s = first_retry_s
 
@@ -95,6 +107,12 @@ class Poller(threading.Thread, Generic[Reading]):
                 if busy_s > self._period_s + LONGEST_RETRY_S:
                     return f"its driver does not return since {busy_s:.0f} s"
             return self._error
+
+    @property
+    def failure(self) -> "Failure":
+        """The last failure; also one that is over already."""
+        with self._changed:
+            return self._failure
 
     def set_period(self, period_s: float) -> None:
         """Change the time between readings; counts at once."""
@@ -141,6 +159,7 @@ class Poller(threading.Thread, Generic[Reading]):
             self._close()
             with self._changed:
                 self._error = str(error) or type(error).__name__
+                self._failure = Failure(self._failure.number + 1, self._error)
                 self._busy_since_s = None
             return
         with self._changed:

@@ -123,3 +123,11 @@ def test_stopping_closes_the_device() -> None:
     wait_until(lambda: number_of(poller) == 0, 10, "a reading")
     poller.stop(10.0)
     assert not device.is_open
+
+
+def test_a_failure_that_is_over_is_still_known(make: Make) -> None:
+    device = Thermometer({1: DeviceError("gone for a moment")})
+    poller = make(lambda: device)
+    wait_until(lambda: number_of(poller) >= 0, 10, "a reading")
+    assert poller.error is None
+    assert (poller.failure.number, poller.failure.reason) == (1, "gone for a moment")

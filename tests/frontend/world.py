@@ -26,8 +26,13 @@ class World:
         self.folder = folder
         self.programs: dict[str, subprocess.Popen[bytes]] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        self.start("server", "-m", "sim.server", str(folder))
-        self.client = StandaloneClient("test", folder, wait_s=START_S)
+        server = self.start("server", "-m", "sim.server", str(folder))
+        try:
+            self.client = StandaloneClient("test", folder, wait_s=START_S)
+        except BaseException:
+            server.kill()
+            server.wait()
+            raise
         self.events: list[Event] = []
         self._space = memoryview(bytearray(8 << 20))
         self._buffer: int | None = None
