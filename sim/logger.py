@@ -312,7 +312,8 @@ class Logger:
         run, self.run = self.run, None
         if run is None:
             return
-        self.client.deregister_event_request(run.buffer, run.request)
+        if run.buffer:
+            self.client.deregister_event_request(run.buffer, run.request)
         try:
             run.writer.close()
         except RawDataError as error:
@@ -337,9 +338,28 @@ class Logger:
         """Write what has arrived, and close the file of a run that goes on without us."""
         if self.run:
             number = self.run.number
-            self._drain(self.run)
+            if self.run.buffer:
+                self._drain(self.run)
             self._close(why)
             self._alarm(f"run {number} goes on but is not written: {why}. Stop it")
+
+    def end_with(self, client: StandaloneClient, why: str) -> None:
+        """Do as `end` does with another client, since ours had to leave at once."""
+        self.client = client
+        if self.run:
+            self.run.buffer = 0
+        self.end(why)
+
+    def rescue(self) -> None:
+        """Write what has arrived and close the file, where there is no server to tell it to."""
+        run, self.run = self.run, None
+        if run is None:
+            return
+        with suppress(ExperimentError, RawDataError):
+            while self._take(run, None):
+                pass
+        with suppress(RawDataError):
+            run.writer.close()
 
     def _alarm(self, text: str) -> None:
         self.client.trigger_internal_alarm(NAME, text[:ALARM_CHARACTERS])
@@ -388,21 +408,24 @@ def main() -> int:
     told_to_end: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda seen, _: told_to_end.append(seen))
-    why = ""
+    logger = None
     try:
         logger = Logger(client)
+        why = "the logger was told to end"
         try:
             while not told_to_end:
                 logger.look_after()
                 client.communicate(1 if logger.pump() else 10)
-            why = "the logger was told to end (signal)"
+            logger.end(f"{why} by a signal")
         except SystemExit:
-            why = "the logger was told to end"
-        logger.end(why)
+            with StandaloneClient(NAME, client.folder) as again:
+                logger.end_with(again, f"{why} by an operator")
     except (ExperimentError, RawDataError, OSError) as error:
         sys.stderr.write(f"{NAME}: {error}\n")
         return 1
     finally:
+        if logger:
+            logger.rescue()
         client.disconnect()
     return 0
 

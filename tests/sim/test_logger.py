@@ -12,7 +12,7 @@ import pytest
 
 import sim.logger
 from experiment.constants import STATE_RUNNING, STATE_STOPPED, TR_START
-from experiment.errors import TransitionFailedError
+from experiment.errors import ExperimentError, TransitionFailedError
 from experiment.standalone.client import StandaloneClient
 from rawdata.checksum import crc32c, read_sidecar, sidecar_path
 from rawdata.odbdump import get
@@ -314,11 +314,31 @@ def test_logger_told_to_end_in_mid_run_closes_its_file_without_an_end_of_run(
         client.stop_run()
 
 
-def test_shutdown_by_an_operator_ends_the_logger(tmp_path: Path) -> None:
+def test_server_that_is_gone_for_good_costs_no_event(tmp_path: Path) -> None:
+    with running_experiment(tmp_path) as (programs, client):
+        with StandaloneClient("Logger", tmp_path, wait_s=0.2) as own:
+            logger = sim.logger.Logger(own)
+            assert logger.start(own, 1) is None
+            send(client, 5)
+            path = current_file(client)
+            server = next(iter(programs)).process
+            end(server, signal.SIGKILL)
+            with pytest.raises(ExperimentError, match="cygno-sim serve"):
+                logger.end("the server is gone")
+            logger.rescue()
+            assert [kind for kind, _ in read(path)] == [0x8000] + [1] * 5
+
+
+def test_shutdown_by_an_operator_closes_the_file(tmp_path: Path) -> None:
     with running_experiment(tmp_path) as (programs, client):
         logger = start_logger(programs, client)
+        client.start_run()
+        send(client, 50)
+        wait_until(lambda: client.odb_get(f"{STATISTICS}/Events written") == 51, 10, "events")
         client.shutdown_client("Logger")
         assert logger.wait(20) == 0
+        assert [kind for kind, _ in read(current_file(client))] == [0x8000] + [1] * 50
+        assert "goes on but is not written" in client.get_triggered_alarms()["Logger"]
 
 
 def test_full_disk_stops_the_run_with_an_alarm_and_holds_nobody_back(
