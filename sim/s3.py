@@ -144,7 +144,7 @@ class S3Server:
             self._process.kill()
         self.stop()
 
-    def _end_process(self, timeout_s: float = 10.0) -> None:
+    def _end_process(self, timeout_s: float = 3.0) -> None:
         process, self._process = self._process, None
         if process is None:
             return

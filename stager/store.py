@@ -5,10 +5,12 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import boto3
+import botocore.loaders
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -231,15 +233,15 @@ def open_store(settings: StagerSettings, credentials: Credentials) -> Store:
         proxies={} if local else None,
     )
     try:
-        session = boto3.session.Session(
+        session = botocore.session.Session()
+        session.register_component("data_loader", _loader())
+        client = session.create_client(
+            "s3",
+            region_name=settings.region,
+            endpoint_url=settings.endpoint,
             aws_access_key_id=credentials.access_key,
             aws_secret_access_key=credentials.secret_key,
             aws_session_token=credentials.session_token or None,
-            region_name=settings.region,
-        )
-        client = session.client(
-            "s3",
-            endpoint_url=settings.endpoint,
             config=config,
             verify=settings.ca_file or None,
         )
@@ -249,6 +251,12 @@ def open_store(settings: StagerSettings, credentials: Credentials) -> Store:
             " as https://s3.example.org:7480"
         ) from error
     return Store(settings, credentials, client)
+
+
+@cache
+def _loader() -> Any:
+    """Return the reader of botocore's service descriptions: megabytes of JSON, read once."""
+    return botocore.loaders.Loader()
 
 
 def error_code(error: ClientError) -> str:

@@ -17,8 +17,12 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """The embedded S3 server."""
-    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    try:
         yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,10 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
 
 from rawdata.checksum import crc32c
-from stager.catalog import Catalog
 from stager.configuration import Configuration, configure
 from stager.crash import VARIABLE
 from stager.models import File, Replica, Run, Runlog
@@ -22,7 +23,7 @@ from stager.once import as_json, complaints, stage_once
 from stager.outcome import Pass
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.stager.staging", "boto3", "alembic.command"])
+PROCESSES.set_forkserver_preload(["tests.stager.staging", "stager.main", "sim.server"])
 
 FAST = {"CYGNO_S3_ATTEMPTS": "1", "CYGNO_STAGER_SETTLE_S": "0.2"}
 """Settings of tests that wait for nothing needlessly."""
@@ -135,12 +136,12 @@ class Folder:
 
     def rows(self, table: type[Any]) -> list[Any]:
         """Return all rows of a table of the catalog."""
-        catalog = Catalog(f"sqlite:///{self.catalog_file}")
+        engine = create_engine(f"sqlite:///{self.catalog_file}")
         try:
-            with catalog.read() as session:
-                return list(session.query(table).all())
+            with Session(engine, expire_on_commit=False) as session:
+                return list(session.scalars(select(table)))
         finally:
-            catalog.close()
+            engine.dispose()
 
     def file(self, name: str) -> File:
         """Return the catalog's row of a file."""

@@ -3,63 +3,75 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import sim.server
+import stager.main
 from experiment.client import Client
 from experiment.connect import connect
 from experiment.standalone.endpoint import find_server
 from tests.conftest import free_port, wait_until
-from tests.stager.staging import FAST, Folder
+from tests.stager.staging import FAST, PROCESSES, Folder
 
 QUICK = {**FAST, "CYGNO_STAGER_SCAN_PERIOD_S": "0.1", "CYGNO_STAGER_RETRY_FIRST_S": "0.1"}
 
 
+def run_daemon(log: Path, environment: dict[str, str]) -> None:
+    """Be the daemon; the body of a process."""
+    with log.open("ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    os.environ.update(environment)
+    sys.argv = ["cygno-stager", "daemon", "-v"]
+    stager.main.main()
+
+
+def run_experiment(folder: Path) -> None:
+    """Be the server of an experiment; the body of a process."""
+    with (folder / "server.log").open("ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    sys.argv = ["sim.server", str(folder)]
+    sys.exit(sim.server.main())
+
+
 @contextmanager
-def daemon(folder: Folder, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run the real daemon; it must end by itself when it is asked to."""
-    with (folder.path / "daemon.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stager.main", "daemon", "-v"],
-            env={
-                **os.environ,
-                **QUICK,
-                "CYGNO_EXPERIMENT": str(folder.path),
-                "CYGNO_S3_TAG": folder.tag,
-                **environment,
-            },
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield process
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0, (folder.path / "daemon.log").read_text()
-        finally:
-            process.kill()
-            process.wait()
+def daemon(folder: Folder, **environment: str) -> Iterator[Any]:
+    """Run the daemon in a process of its own; it must end by itself when it is asked to."""
+    log = folder.path / "daemon.log"
+    log.touch()
+    here = {"CYGNO_EXPERIMENT": str(folder.path), "CYGNO_S3_TAG": folder.tag}
+    process = PROCESSES.Process(target=run_daemon, args=(log, {**QUICK, **here, **environment}))
+    process.start()
+    try:
+        yield process
+        process.terminate()
+        process.join(20)
+        assert process.exitcode == 0, log.read_text()
+    finally:
+        process.kill()
+        process.join()
 
 
 @contextmanager
 def experiment(folder: Folder) -> Iterator[Client]:
     """Run the standalone experiment of a folder."""
-    with (folder.path / "server.log").open("ab") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "sim.server", str(folder.path)], stdout=log, stderr=log
-        )
-        try:
-            wait_until(lambda: find_server(folder.path) or server.poll() is not None, 20)
-            client = connect("test", folder.path)
-            yield client
-            client.disconnect()
-        finally:
-            server.terminate()
-            server.wait(20)
+    server = PROCESSES.Process(target=run_experiment, args=(folder.path,))
+    server.start()
+    try:
+        wait_until(lambda: find_server(folder.path) or not server.is_alive(), 20)
+        client = connect("test", folder.path)
+        yield client
+        client.disconnect()
+    finally:
+        server.terminate()
+        server.join(20)
 
 
 def status_of(client: Client) -> str:
@@ -159,5 +171,6 @@ def test_it_outlives_the_experiment(folder: Folder, data: Path) -> None:
 def test_it_ends_when_asked(folder: Folder, number: int) -> None:
     with daemon(folder) as process:
         wait_until(folder.catalog_file.exists, 20, "the daemon to work")
-        process.send_signal(number)
-        assert process.wait(20) == 0
+        os.kill(process.pid, number)
+        process.join(20)
+        assert process.exitcode == 0
