@@ -106,7 +106,8 @@ class Digitizer(Protocol):
         :param waveforms: (n, channels, samples) uint16 [ADC counts], filled from the front.
         :param triggers: (n,) of `TRIGGER_DTYPE`, filled alike.
         :returns: with 0 triggers if none came in `timeout_s`; ``complete_until_ns`` is true then
-            too, so that an event builder knows that an exposure had no trigger.
+            too, so that an event builder knows that an exposure had no trigger. A driver may
+            return so before `timeout_s`, when ``complete_until_ns`` has moved on.
         :raises DeviceError: if the board is gone or says it failed.
         """
         ...

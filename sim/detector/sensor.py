@@ -66,7 +66,7 @@ def sensor_model(address: str) -> SensorModel:
             f"address is {address!r}; allowed: {', '.join(MODELS)}, or ROWSxCOLS such as 512x512, "
             "each 16 to 10000"
         )
-    return SensorModel(f"simulated {rows}x{columns}", rows, columns)
+    return SensorModel(f"{rows}x{columns}", rows, columns)
 
 
 @dataclass(frozen=True, eq=False)

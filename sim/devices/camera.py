@@ -19,7 +19,7 @@ from sim.detector.sensor import make_sensor, sensor_model, stuck_pixels
 from sim.detector.tracks import Rates
 from sim.detector.truth import TruthWriter
 from sim.detector.warmup import compile_kernels
-from sim.devices.clock import Acquisition, join
+from sim.devices.clock import NEVER, Acquisition, join
 from sim.devices.faults import Faults
 from sim.devices.options import CameraOptions, check_options
 
@@ -193,7 +193,7 @@ class SimulatedCamera:
         return not session.stopped.wait(delay_ns * 1e-9)
 
     def _end_frame(self, session: _Session) -> int:
-        return min(session.acquisition.end_frame, self._options.frames or (1 << 62))
+        return min(session.acquisition.end_frame, self._options.frames or NEVER)
 
     def _take_frame(self, session: _Session, pixels: npt.NDArray[np.uint16]) -> FrameInfo | None:
         """Write the next frame; None if it is lost."""
