@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +42,12 @@ from sim.logger_channel import (
     ChannelSettings,
     LoggerSettings,
     declare_settings,
-    disk_level,
     load_settings,
     missing_space,
     require_place,
     run_file,
 )
+from sim.open_run import NOTHING_YET, OpenRun
 
 NAME = "Logger"
 REFUSED = 0  # any code but 1 refuses a transition; mlogger's is 0
@@ -60,35 +59,6 @@ STATISTICS_PERIOD_S = 1.0
 DISK_PERIOD_S = 10.0  # mlogger DISK_CHECK_INTERVAL_MILLISEC
 STOP_RETRY_S = 1.0
 ALARM_CHARACTERS = 79  # midas.h ALARM_ODB_STR
-
-
-_NOTHING_YET = dict.fromkeys(
-    ("Events written", "Bytes written", "Bytes written uncompressed", "Bytes written subrun"), 0.0
-)
-
-
-@dataclass
-class OpenRun:
-    """The run that is being written."""
-
-    number: int
-    logger: LoggerSettings
-    channel: ChannelSettings
-    writer: RunWriter
-    buffer: int
-    request: int
-    into: memoryview
-    bytes_before: float
-    """Bytes written total, at begin of run."""
-    began_at: float = field(default_factory=time.monotonic)
-    dumps: int = 0
-    received: int = 0
-    dropped: int = 0
-    failure: str = ""
-    pending: memoryview | None = None
-    """An event that the writer had no room for; it comes before the next."""
-    stop_reason: str = ""
-    restart: bool = False
 
 
 class Logger:
@@ -144,7 +114,7 @@ class Logger:
             if channel.buffer not in self._buffers:
                 self._buffers[channel.buffer] = client.open_event_buffer(channel.buffer)
             buffer = self._buffers[channel.buffer]
-            client.odb_set(STATISTICS, _NOTHING_YET, remove_unspecified_keys=False)
+            client.odb_set(STATISTICS, NOTHING_YET, remove_unspecified_keys=False)
             into = np.empty(self._buffer_bytes(channel.buffer), np.uint8).data
             if channel.odb_dump:
                 writer.write_odb_dump(run_number, self._odb(), begin=True)
@@ -261,7 +231,7 @@ class Logger:
                 self._alarm(problem)
                 run.stop_reason = problem
         if run and not run.stop_reason:
-            run.stop_reason = _limit_reached(run)
+            run.stop_reason = run.limit_reached()
             run.restart = bool(run.stop_reason)
         if run and run.stop_reason and now >= self._next_stop_try:
             self._next_stop_try = now + STOP_RETRY_S
@@ -287,17 +257,7 @@ class Logger:
             self.client.msg(f"the next run could not be started: {error}", True)
 
     def _publish(self, run: OpenRun) -> None:
-        written = float(run.writer.bytes_file)
-        statistics = {
-            # As in mlogger, the ODB dumps count as events here; limits and messages leave them out.
-            "Events written": float(run.writer.events + run.dumps),
-            "Bytes written": written,
-            "Bytes written uncompressed": float(run.writer.bytes_uncompressed),
-            "Bytes written total": run.bytes_before + written,
-            "Bytes written subrun": written,
-            "Disk level": disk_level(run.writer.path.parent),
-        }
-        self.client.odb_set(STATISTICS, statistics, remove_unspecified_keys=False)
+        self.client.odb_set(STATISTICS, run.statistics(), remove_unspecified_keys=False)
 
     # ends --------------------------------------------------------------------------------------
     def _fail(self, run: OpenRun, error: RawDataError) -> None:
@@ -325,8 +285,9 @@ class Logger:
         name, count = run.writer.path.name, run.writer.events
         if run.failure:
             text = (
-                f"run {run.number}: {name} holds at most {count} of {run.received} events, "
-                f"'cygno-rawdata check' counts them: {run.failure}"
+                f"run {run.number}: {name} holds at most {count} of {run.received} events "
+                f"({run.dropped} came after the failure), 'cygno-rawdata check' counts them: "
+                f"{run.failure}"
             )
         else:
             text = f"run {run.number}: wrote {count} events, {run.writer.bytes_file} bytes, {name}"
@@ -375,17 +336,6 @@ class Logger:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-
-
-def _limit_reached(run: OpenRun) -> str:
-    events, size = run.channel.event_limit, run.channel.byte_limit
-    if 0 < events <= run.writer.events:
-        return f"event limit of {events:.0f} reached"
-    if 0 < size <= run.writer.bytes_file:
-        return f"byte limit of {size:.0f} reached"
-    if 0 < run.logger.run_duration_s <= time.monotonic() - run.began_at:
-        return f"run duration of {run.logger.run_duration_s} s reached"
-    return ""
 
 
 def _close_and_remove(writer: RunWriter) -> None:
