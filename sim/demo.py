@@ -7,7 +7,7 @@ from rich.console import Console
 
 from experiment.errors import ExperimentError
 from sim.errors import SimulationError
-from sim.main import progress_bar, report_to, show
+from sim.main import near, progress_bar, report_to, show
 from sim.run import RunPlan, RunResult, replay_run, take_run
 
 RECORDED = Path("tests/data/run01104.mid")
@@ -44,9 +44,7 @@ def demonstrate(folder: Path) -> list[RunResult]:
 
 def where_to_look(folder: Path, results: list[RunResult]) -> None:
     """Print what a newcomer can look at next."""
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    run = Path(results[1].file)
-    file = shown / run.relative_to(folder)
+    shown, file = near(folder), near(results[1].file)
     console.print("\n[bold]Where to look[/bold]")
     for command, what in (
         (f".venv/bin/cygno-rawdata check {shown}/data/run*.mid*", "is every file whole?"),

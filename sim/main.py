@@ -75,6 +75,11 @@ def progress_bar() -> Progress:
     return Progress(*columns, console=errors, transient=True)
 
 
+def near(path: str | Path) -> str:
+    """Return a path, or the path in a URL, as seen from the current folder where it is below."""
+    return str(path).replace(f"{Path.cwd()}/", "")
+
+
 def show(result: RunResult) -> None:
     """Print what came of a run, for people."""
     table = Table(title=f"run {result.run}", show_header=False, title_justify="left")
@@ -86,12 +91,12 @@ def show(result: RunResult) -> None:
     table.add_row("rate", f"{result.frames_per_s:.2f} frames/s over {result.duration_s:.1f} s")
     table.add_row(
         "run file",
-        f"{result.file} ({result.file_bytes / 1e6:.1f} MB, from {result.raw_bytes / 1e6:.1f} MB)",
+        f"{near(result.file)} ({result.file_bytes / 1e6:.1f} MB, from {result.raw_bytes / 1e6:.1f} MB)",
     )
-    table.add_row("results", result.reco_file)
+    table.add_row("results", near(result.reco_file))
     if result.staged:
         table.add_row("S3 object", f"{result.object_key} ({result.object_bytes / 1e6:.1f} MB)")
-        table.add_row("catalog", result.catalog)
+        table.add_row("catalog", near(result.catalog))
     Console().print(table)
     if result.stage_error:
         errors.print(f"not staged: {result.stage_error}", style="red", markup=False)

@@ -53,7 +53,7 @@ class Program:
 
 
 class Programs:
-    """The programs of one experiment folder; a context that stops them all, last started first."""
+    """The programs of one experiment folder; a context that stops them all."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -110,16 +110,21 @@ class Programs:
             time.sleep(0.02)
 
     def stop(self, timeout_s: float = 15.0, names: Sequence[str] | None = None) -> None:
-        """Stop programs (all, or those named), last started first: SIGTERM, later SIGKILL."""
+        """Stop programs: all, or those named. SIGTERM, later SIGKILL.
+
+        The first that was started is the server; it is stopped when the others are gone.
+        """
         chosen = [p for p in self._running if names is None or p.name in names]
-        for program in reversed(chosen):
-            if program.is_running:
-                program.process.terminate()
-            try:
-                program.process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                program.process.kill()
-                program.process.wait()
+        for group in (chosen[1:], chosen[:1]):
+            for program in group:
+                if program.is_running:
+                    program.process.terminate()
+            for program in group:
+                try:
+                    program.process.wait(timeout_s)
+                except subprocess.TimeoutExpired:
+                    program.process.kill()
+                    program.process.wait()
         self._running = [p for p in self._running if p not in chosen]
         if not self._running:
             while self._logs:

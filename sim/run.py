@@ -47,7 +47,10 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of a run; the last line of ``--json``."""
+    """What came of a run; the last line of ``--json``.
+
+    :param duration_s: from running to stopped, on the clock on the wall [s].
+    """
 
     run: int
     events_acquired: int
@@ -250,9 +253,9 @@ def replay_run(
 def _start_and_wait(
     programs: Programs, client: Client, events: int, report: Report
 ) -> tuple[int, float]:
-    begin = time.monotonic()
     try:
         client.start_run()
+        begin = time.monotonic()
         run = int(client.odb_get("/Runinfo/Run number"))
         wait_for_end(programs, client, events, report)
     except ExperimentError as error:
@@ -296,8 +299,6 @@ def summarize(
     entry: dict[str, Any] = next(
         (e for e in staged.get("files", []) if Path(str(e.get("path"))).name == path.name), {}
     )
-    live_s = float(trigger.get("Live time s", 0.0)) + float(trigger.get("Dead time s", 0.0))
-    sent = int(trigger["Events sent"])
     return RunResult(
         run=run,
         events_acquired=int(trigger["Events built"]),
@@ -308,7 +309,7 @@ def summarize(
         raw_bytes=int(logger["Bytes written uncompressed"]),
         file_bytes=path.stat().st_size,
         duration_s=round(duration_s, 3),
-        frames_per_s=round(sent / live_s if live_s else sent / duration_s, 3),
+        frames_per_s=round(int(trigger["Events sent"]) / duration_s, 3),
         reco_file=str(analysis["Reco file"]),
         staged=bool(entry) and entry.get("state") in ("verified", "catalogued", "replicated"),
         object_key=str(entry.get("object_key", "")),
