@@ -29,7 +29,7 @@ FRAME_DTYPE: Final = np.dtype(
         (("start of exposure since start of acquisition [ns]", "exposure_start_ns"), "i8"),
         (("end of exposure [ns]", "exposure_end_ns"), "i8"),
         (("1 if the camera lost it", "lost"), "u1"),
-        (("tracks with light in the frame", "tracks"), "u2"),
+        (("tracks with light in the frame; none if it was lost", "tracks"), "u2"),
         (("triggers until the next exposure", "triggers"), "u2"),
     ]
 )
@@ -64,7 +64,8 @@ TRIGGER_DTYPE: Final = np.dtype(
         (("mean photoelectrons on each PMT", "photoelectrons"), "f4", (PMTS,)),
     ]
 )
-_DATASETS: Final = {"frames": FRAME_DTYPE, "tracks": TRACK_DTYPE, "triggers": TRIGGER_DTYPE}
+# Written in this order: a frame that is listed has all its tracks and triggers.
+_DATASETS: Final = {"tracks": TRACK_DTYPE, "triggers": TRIGGER_DTYPE, "frames": FRAME_DTYPE}
 
 
 def truth_path(folder: Path, run_number: int, view: int = 0) -> Path:
@@ -76,10 +77,14 @@ def truth_path(folder: Path, run_number: int, view: int = 0) -> Path:
 def read_truth(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read ``frames``, ``tracks`` and ``triggers``, also of a run that goes on or was killed.
 
+    Tracks and triggers are those of the frames that are there.
+
     :raises OSError: if the file is missing or no truth file.
     """
     with h5py.File(path, "r", swmr=True) as file:
-        return {name: file[name][:] for name in _DATASETS}
+        truth = {name: file[name][:] for name in reversed(_DATASETS)}
+    frames = len(truth["frames"])  # of a camera, every one from 0 on, lost or not
+    return {name: rows[rows["frame"] < frames] for name, rows in truth.items()}
 
 
 class TruthWriter:
@@ -129,7 +134,7 @@ class TruthWriter:
                 start_ns,
                 start_ns + self._run.exposure_ns,
                 lost,
-                len(tracks),
+                0 if lost else len(tracks),
                 len(triggers),
             )
         )
