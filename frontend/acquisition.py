@@ -117,6 +117,11 @@ class Acquisition:
                 return f"{reader.device}: no frame since {quiet_s:.0f} s"
         return None
 
+    def halt_cameras(self) -> None:
+        """Read no more frames: as many events as were asked for are here."""
+        for reader in self.camera_readers:
+            reader.halt()
+
     def stop_cameras(self, timeout_s: float) -> None:
         """Start no new exposure, and let the readers end when what is under way is read."""
         for camera in self._devices.cameras:

@@ -62,6 +62,8 @@ class ActiveRun:
     def _assemble(self) -> None:
         while (event := self.acquisition.next_event()) is not None:
             self._queue.append(event)
+        if self.acquisition.assembler.is_done:
+            self.acquisition.halt_cameras()
 
     def _send_first(self) -> bool:
         event = self._queue[0]
@@ -82,10 +84,6 @@ class ActiveRun:
             if not self.work(budget_s=0.1):
                 self.acquisition.wait(WAIT_S)
         return True
-
-    def stop_exposures(self) -> None:
-        """Let the cameras take no more frames, as soon as the last event is sent."""
-        self.acquisition.stop_cameras(self._idle_limit_s)
 
     def pause(self) -> None:
         """Keep no more frames; send those that are here, within the drain limit."""

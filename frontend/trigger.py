@@ -112,7 +112,6 @@ class TriggerFrontend:
                 f"Run {run.run_number}: all {run.sent.events} events of MaxEvents sent"
             )
             self._stop_due_s = now
-            run.stop_exposures()
         if now >= self._report_due_s:
             self._report_due_s = now + REPORT_PERIOD_S
             self._report(run)

@@ -183,6 +183,14 @@ def test_what_cannot_be_sent_in_time_at_the_end_is_counted_lost(rigs: list[Rig])
 
 def test_exactly_the_events_that_were_asked_for(rigs: list[Rig]) -> None:
     rig = start(rigs, FakeCamera(list(range(8))), MaxEvents=4)
+    counts = rig.run.acquisition.ring.counts[0]
+    wait_until(lambda: counts.acquired == 8, 10, "more frames than are wanted")
+    rig.buffer.room = 3
+    rig.run.work(budget_s=0.01)
+    assert not rig.run.is_done
+    (reader,) = rig.run.acquisition.camera_readers
+    wait_until(lambda: not reader.is_alive(), 10, "the end of reading")
+    rig.buffer.room = 100
     work(rig, 4)
     assert rig.run.is_done
     record = rig.run.finish()

@@ -175,6 +175,7 @@ class World:
 
     def take_run(self, run_number: int = 0) -> list[Event]:
         """Start a run that ends itself; return its trigger events."""
+        self.receive()  # what an aborted start may have left in the buffer
         self.events = []
         self.client.start_run(run_number)
         self.wait_for_stop()
