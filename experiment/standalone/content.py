@@ -45,7 +45,6 @@ def encode(content: Any) -> Encoded:
     """Return what the server needs to know of a value.
 
     :raises TypeError: if it is nothing the ODB could hold.
-    :raises ValueError: for an empty list of which no type can be told is left to the server.
 
     >>> encode([1, 2])
     {'new': 7, 'ctype': 0, 'values': [1, 2], 'is_list': True, 'string_size': 0}
@@ -60,8 +59,8 @@ def encode(content: Any) -> Encoded:
     if ctype and not _is_ctypes_list(content) and not all(_ctypes_tid(i) == ctype for i in items):
         raise TypeError("the ODB takes a list of ctypes values only if all are of one type")
     return {
-        "new": ctype or (_new_type(items[0]) if items else 0),
-        "ctype": 0 if ctype is Tid.STRING else ctype,
+        "new": int(ctype or (_new_type(items[0]) if items else 0)),
+        "ctype": 0 if ctype == Tid.STRING else int(ctype),
         "values": values,
         "is_list": is_list,
         "string_size": max((_string_size(item) for item in items), default=0),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,22 +41,27 @@ def names(client: StandaloneClient | Peer) -> set[str]:
     return {entry["Name"] for entry in client.odb_get("/System/Clients").values()}
 
 
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneWorld]:
+    """An experiment that several tests share; its server lives through all of them."""
+    with StandaloneWorld(tmp_path_factory.mktemp("calm") / "experiment") as world:
+        yield world
+
+
 def log_of(world: StandaloneWorld) -> str:
     return (world.folder / "midas.log").read_text()
 
 
 # life of the server ----------------------------------------------------------------------------
-def test_the_client_fulfils_the_protocol(standalone: StandaloneWorld) -> None:
-    with StandaloneClient("protocol", standalone.folder) as client:
+def test_the_client_fulfils_the_protocol(calm: StandaloneWorld) -> None:
+    with StandaloneClient("protocol", calm.folder) as client:
         assert isinstance(client, Client)
     with pytest.raises(ExperimentError, match="has left"):
         client.odb_get("/")
 
 
-def test_connect_finds_the_folder(
-    standalone: StandaloneWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CYGNO_EXPERIMENT", str(standalone.folder))
+def test_connect_finds_the_folder(calm: StandaloneWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CYGNO_EXPERIMENT", str(calm.folder))
     client = connect("anybody")
     assert "anybody" in names(client)  # type: ignore[arg-type]
     client.disconnect()
@@ -135,9 +141,9 @@ def test_a_program_may_start_before_the_server(tmp_path: Path) -> None:
         early[0].disconnect()
 
 
-def test_a_name_that_is_too_long(standalone: StandaloneWorld) -> None:
+def test_a_name_that_is_too_long(calm: StandaloneWorld) -> None:
     with pytest.raises(ValueError, match="31 bytes"):
-        StandaloneClient("x" * 32, standalone.folder)
+        StandaloneClient("x" * 32, calm.folder)
 
 
 # a killed server -------------------------------------------------------------------------------
@@ -359,10 +365,10 @@ def test_programs_killed_again_and_again(standalone: StandaloneWorld) -> None:
 
 
 # what only this world has ----------------------------------------------------------------------
-def test_several_clients_in_one_process(standalone: StandaloneWorld) -> None:
+def test_several_clients_in_one_process(calm: StandaloneWorld) -> None:
     with (
-        StandaloneClient("twin", standalone.folder) as first,
-        StandaloneClient("twin", standalone.folder) as second,
+        StandaloneClient("twin", calm.folder) as first,
+        StandaloneClient("twin", calm.folder) as second,
     ):
         assert (first.name, second.name) == ("twin", "twin1")
         assert names(first) == {"twin", "twin1"}
@@ -370,8 +376,8 @@ def test_several_clients_in_one_process(standalone: StandaloneWorld) -> None:
         assert set(entries) == {str(os.getpid()), f"{os.getpid()}_1"}
 
 
-def test_calls_for_the_web_server(standalone: StandaloneWorld) -> None:
-    with StandaloneClient("web", standalone.folder) as client:
+def test_calls_for_the_web_server(calm: StandaloneWorld) -> None:
+    with StandaloneClient("web", calm.folder) as client:
         client.odb_create("/test/text", 12, 3, 40)
         key = client.odb_get("/test/text", include_key_metadata=True)["text/key"]
         assert (key["num_values"], key["item_size"]) == (3, 40)
@@ -394,8 +400,8 @@ def test_calls_for_the_web_server(standalone: StandaloneWorld) -> None:
             client.msg("escape", facility="../outside")
 
 
-def test_a_program_can_be_started(standalone: StandaloneWorld, tmp_path: Path) -> None:
-    with StandaloneClient("web", standalone.folder) as client:
+def test_a_program_can_be_started(calm: StandaloneWorld, tmp_path: Path) -> None:
+    with StandaloneClient("web", calm.folder) as client:
         with pytest.raises(MidasError, match="Start command"):
             client.start_program("Toucher")
         made = tmp_path / "made"
@@ -405,10 +411,10 @@ def test_a_program_can_be_started(standalone: StandaloneWorld, tmp_path: Path) -
 
 
 def test_a_missing_program_raises_an_alarm_and_is_restarted(
-    standalone: StandaloneWorld, tmp_path: Path
+    calm: StandaloneWorld, tmp_path: Path
 ) -> None:
-    with StandaloneClient("watcher", standalone.folder) as client:
-        standalone.fresh("needed").close()
+    with StandaloneClient("watcher", calm.folder) as client:
+        calm.fresh("needed").close()
         restarted = tmp_path / "restarted"
         settings = {
             "Alarm class": "Alarm",
@@ -422,11 +428,9 @@ def test_a_missing_program_raises_an_alarm_and_is_restarted(
         wait_until(restarted.exists)
 
 
-def test_an_alarm_executes_its_command_and_speaks(
-    standalone: StandaloneWorld, tmp_path: Path
-) -> None:
+def test_an_alarm_executes_its_command_and_speaks(calm: StandaloneWorld, tmp_path: Path) -> None:
     heard: list[str] = []
-    with StandaloneClient("watcher", standalone.folder) as client:
+    with StandaloneClient("watcher", calm.folder) as client:
         client.register_message_callback(lambda *news: heard.append(news[1]), None)
         called = tmp_path / "called"
         client.create_alarm_class("Loud", f"echo '%s' > '{called}'", 1)
@@ -436,11 +440,9 @@ def test_an_alarm_executes_its_command_and_speaks(
         assert "[Alarm,TALK] Loud: it burns" in heard
 
 
-def test_required_programs_are_started_with_the_run(
-    standalone: StandaloneWorld, tmp_path: Path
-) -> None:
+def test_required_programs_are_started_with_the_run(calm: StandaloneWorld, tmp_path: Path) -> None:
     started, stopped = tmp_path / "started", tmp_path / "stopped"
-    with StandaloneClient("operator", standalone.folder) as client:
+    with StandaloneClient("operator", calm.folder) as client:
         client.odb_set("/Programs/Execute on start run", f"touch '{started}'")
         client.odb_set("/Programs/Execute on stop run", f"touch '{stopped}'")
         client.start_run()
@@ -450,27 +452,28 @@ def test_required_programs_are_started_with_the_run(
         wait_until(stopped.exists)
 
 
-def test_a_prevented_start_prevents_no_other(standalone: StandaloneWorld) -> None:
-    with StandaloneClient("operator", standalone.folder) as client:
+def test_a_prevented_start_prevents_no_other(calm: StandaloneWorld) -> None:
+    with StandaloneClient("operator", calm.folder) as client:
         client.odb_set("/Experiment/Prevent start on required progs", True)
         client.odb_set("/Programs/Missing/Required", True)
         with pytest.raises(TransitionFailedError, match="Missing"):
             client.start_run()
-        client.odb_set("/Programs/Missing/Required", False)
+        client.odb_delete("/Programs/Missing")
         client.start_run()
         assert client.odb_get("/Runinfo/State") == STATE_RUNNING
+        client.stop_run()
 
 
-def test_the_odb_is_dumped_as_midas_does(standalone: StandaloneWorld) -> None:
-    with StandaloneClient("Logger", standalone.folder) as client:
+def test_the_odb_is_dumped_as_midas_does(calm: StandaloneWorld) -> None:
+    with StandaloneClient("Logger", calm.folder) as client:
         odb = client.odb_get("/", include_key_metadata=True)["root"]
         text = format_dump(odb)
         assert json.loads(text)["Experiment"]["MAX_EVENT_SIZE"] == "0x02000000"
         assert parse_dump(text) == client.odb_get("/")
 
 
-def test_keys_that_are_locked_while_a_run_goes_on(standalone: StandaloneWorld) -> None:
-    with StandaloneClient("operator", standalone.folder) as client:
+def test_keys_that_are_locked_while_a_run_goes_on(calm: StandaloneWorld) -> None:
+    with StandaloneClient("operator", calm.folder) as client:
         client.odb_set("/Equipment/Trigger/Settings/Exposure", 0.3)
         client.odb_link("/Experiment/Lock when running/Trigger", "/Equipment/Trigger/Settings")
         client.start_run()
