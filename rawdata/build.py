@@ -83,16 +83,16 @@ class EventBuilder:
 
         :param count: number of elements.
         :returns: (count,) array of the type's dtype; what it holds is undefined.
-        :raises EventError: if the name is not four ASCII characters or is there already, or the
-            bank does not fit.
+        :raises EventError: if the name is not three or four ASCII characters or is there already,
+            or the bank does not fit.
         """
         header = self.bank_format.header
         size_bytes = tid.size * count
         begin = self._position + header.size
         end = begin + ((size_bytes + 7) & ~7)
         name_bytes = name.encode("ascii", errors="replace")
-        if len(name) != 4 or not name.isascii() or not name.isprintable():
-            raise EventError(f"bank {name!r}: a bank name is four printable ASCII characters")
+        if not 3 <= len(name) <= 4 or not name.isascii() or not name.isprintable():
+            raise EventError(f"bank {name!r}: a bank name is 3 or 4 printable ASCII characters")
         if name in self._banks:
             raise EventError(f"bank {name} is in this event already")
         if count < 0 or size_bytes > self.bank_format.max_bank_bytes:

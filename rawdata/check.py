@@ -1,4 +1,4 @@
-"""Check run files: read them through, count, and compare with mlogger's checksums."""
+"""Check run files: read them through, count, uncompress frames, compare mlogger's checksums."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,8 +12,9 @@ from rawdata.checksum import (
     read_sidecar,
     sidecar_path,
 )
-from rawdata.errors import RawDataError
+from rawdata.errors import LayoutError, RawDataError
 from rawdata.event import BEGIN_OF_RUN, END_OF_RUN, Event
+from rawdata.layouts import camera
 from rawdata.odbdump import parse_dump
 from rawdata.runfile import RunFile, RunFileError
 
@@ -89,6 +90,10 @@ class FileReport:
     last_time: int | None = None
     events: dict[int, EventCount] = field(default_factory=dict)
     """By event id."""
+    compressed_frames: int = 0
+    """Frames in CZ<i> banks, damaged ones included."""
+    damaged_frames: int = 0
+    """Those of them that differ from their checksums or cannot be uncompressed."""
     checksums: list[ChecksumResult] = field(default_factory=list)
     damage: RunFileError | None = None
     problems: list[str] = field(default_factory=list)
@@ -122,6 +127,8 @@ class FileReport:
                 }
                 for event_id, count in sorted(self.events.items())
             },
+            "compressed_frames": self.compressed_frames,
+            "damaged_frames": self.damaged_frames,
             "checksums": [{**vars(item), "sidecar": str(item.sidecar)} for item in self.checksums],
             "damage": None
             if damage is None
@@ -165,7 +172,7 @@ def _read_through(
 ) -> int:
     crc = 0
     try:
-        for event in run:
+        for index, event in enumerate(run):
             crc = crc32c(event.raw, crc)
             report.bytes_uncompressed += len(event.raw)
             report.events.setdefault(event.event_id, EventCount()).add(event)
@@ -173,6 +180,7 @@ def _read_through(
                 report.first_time = event.timestamp
             if event.is_odb_dump:
                 _check_dump(event, report)
+            _check_frames(index, event, report)
             report.last_time = event.timestamp
             on_progress(run.bytes_read, run.file_bytes)
     except RunFileError as damage:
@@ -189,6 +197,18 @@ def _check_dump(event: Event, report: FileReport) -> None:
         parse_dump(event.text)
     except RawDataError as error:
         report.problems.append(f"{report.path}: dump at {name} of run: {error}")
+
+
+def _check_frames(index: int, event: Event, report: FileReport) -> None:
+    for name in event:
+        if not camera.is_compressed_bank(name):
+            continue
+        report.compressed_frames += 1
+        try:
+            camera.decode_compressed(event, name)
+        except LayoutError as error:
+            report.damaged_frames += 1
+            report.problems.append(f"{report.path}: index {index}: {error}")
 
 
 def _compare_checksums(report: FileReport, data_crc: int) -> None:

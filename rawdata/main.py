@@ -183,7 +183,7 @@ def _info_of(path: Path) -> dict[str, Any]:
         start = None
         for index, event in enumerate(run):
             start = event.timestamp if start is None else start
-            if "CAM0" in event:
+            if 0 in camera.camera_indices(event):
                 shape = _shape_of(event)
             if shape is not None or index >= 100:
                 break
@@ -290,6 +290,11 @@ def _print_report(report: FileReport) -> None:
         )
     if report.events:
         results.print(table)
+    if report.compressed_frames:
+        agreeing = report.compressed_frames - report.damaged_frames
+        results.print(
+            f"CRC32C of compressed frames: {agreeing} of {report.compressed_frames} agree"
+        )
     for item in report.checksums:
         state = "agrees" if item.matches else "DIFFERS"
         results.print(

@@ -53,9 +53,13 @@ def bank_summary(event: Event, name: str) -> str:
     if not data.size:
         return text
     try:
-        if name.startswith("CAM"):
-            rows, columns = camera.decode_frame(event, int(name[3:])).shape
-            return f"{text} {rows}x{columns} pixels, mean {data.mean():.2f}, max {data.max()} ADU"
+        if camera.is_frame_bank(name):
+            pixels = camera.decode_frame(event, int(name[-1]))
+            rows, columns = pixels.shape
+            text += f" {rows}x{columns} pixels, mean {pixels.mean():.2f}, max {pixels.max()} ADU"
+            ratio = pixels.nbytes / data.nbytes
+            is_compressed = camera.is_compressed_bank(name)
+            return f"{text}, compressed {ratio:.2f} times" if is_compressed else text
         if name == digitizer.HEADER_BANK:
             header = digitizer.decode_header(data)
             boards = ", ".join(

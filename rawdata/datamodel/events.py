@@ -38,9 +38,10 @@ EVENTS: Final = (
         1,
         "Trigger",
         "every kept frame",
-        ("TIME", "CAM<i>", "FID<i>", "TSP<i>", "DIG0", "DGH0"),
-        "BANK32. TIME in the first event of generations B and C only; DIG0 and DGH0 not in "
-        "free-running mode. The header's time is unix seconds (A) or milliseconds since TIME "
+        ("TIME", "CAM<i>", "CZ<i>", "FID<i>", "TSP<i>", "DIG0", "DGH0"),
+        "BANK32. CZ<i> instead of CAM<i> where frames are compressed and the frame became smaller. "
+        "TIME in the first event of generations B and C only; DIG0 and DGH0 not in free-running "
+        "mode. The header's time is unix seconds (A) or milliseconds since TIME "
         "(B, C). Serial numbers start at 0 in each run, without gap. Readers find banks by name.",
     ),
     EventKind(
@@ -82,6 +83,15 @@ BANKS: Final = (
         Tid.WORD,
         "[rows * columns] pixels, row-major, i = 0 to 5. The shape is not in the bank: square up "
         "to 1.1 times a Fusion frame (2304x2304), else Quest (2304 rows, 4096 columns)",
+        "ADU",
+    ),
+    BankKind(
+        "CZ<i>",
+        Tid.BYTE,
+        "[n] the pixels of CAM<i>, losslessly compressed; the name's fourth byte is NUL. Header of "
+        "32 bytes: `CYCZ`, u16 version (1), u16 codec (1: Blosc2 chunk of uint16, byte shuffle and "
+        "zstd), u32 rows, u32 columns, u32 bytes of the pixels, u32 bytes of the chunk, u32 CRC32C "
+        "of the pixels, u32 CRC32C of the 28 bytes before and the chunk; then the chunk",
         "ADU",
     ),
     BankKind("FID<i>", Tid.DWORD, "[1] the camera's cumulative frame count; gaps are lost frames"),

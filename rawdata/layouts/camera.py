@@ -1,7 +1,8 @@
-"""Camera frames: bank ``CAM<i>``, TID_WORD, row-major pixels in ADU and nothing else.
+"""Camera frames: bank ``CAM<i>`` as the camera gives them, or ``CZ<i>`` losslessly compressed.
 
-The bank does not say its shape; readers infer it from its size as CYGNO's library does
-(``cygno/__init__.py: daq_cam2array``, v1.0.20), or are told.
+``CAM<i>`` (TID_WORD) is row-major pixels in ADU and nothing else. It does not say its shape;
+readers infer it from its size as CYGNO's library does (``cygno/__init__.py: daq_cam2array``,
+v1.0.20), or are told. ``CZ<i>`` (TID_BYTE) says its shape; see `rawdata.codec`.
 """
 
 import math
@@ -11,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from rawdata import codec
 from rawdata.build import EventBuilder
 from rawdata.errors import LayoutError
 from rawdata.event import Event
@@ -24,6 +26,7 @@ FLASH_SHAPE: Final = (2048, 2048)
 QUEST_SHAPE: Final = (2304, 4096)
 """(rows, columns); the one camera that is not square."""
 
+_FRAME_BANK: Final = re.compile(r"(?:CAM|CZ)(\d)")
 _BYTES_A_PIXEL: Final = 2
 _FUSION_BYTES: Final = _BYTES_A_PIXEL * 2304 * 2304
 _LARGEST_SQUARE: Final = 1.1
@@ -41,9 +44,31 @@ def bank_name(index: int = 0) -> str:
     return f"CAM{index}"
 
 
+def compressed_bank_name(index: int = 0) -> str:
+    """Return the name of the compressed frame's bank for camera `index`, 0 to 5.
+
+    Three characters and a NUL, as MIDAS writes short names.
+
+    >>> compressed_bank_name(1)
+    'CZ1'
+    """
+    return bank_name(index).replace("CAM", "CZ")
+
+
+def is_frame_bank(name: str) -> bool:
+    """Tell whether a bank of this name holds a frame, compressed or not."""
+    return _FRAME_BANK.fullmatch(name) is not None
+
+
+def is_compressed_bank(name: str) -> bool:
+    """Tell whether a bank of this name holds a compressed frame."""
+    return is_frame_bank(name) and name.startswith("CZ")
+
+
 def camera_indices(event: Event) -> list[int]:
-    """Return which cameras have a frame in this event."""
-    return [int(name[3]) for name in event if re.fullmatch(r"CAM\d", name)]
+    """Return which cameras have a frame in this event, compressed or not."""
+    matches = (_FRAME_BANK.fullmatch(name) for name in event)
+    return list(dict.fromkeys(int(match[1]) for match in matches if match))
 
 
 def infer_shape(size_bytes: int) -> tuple[int, int]:
@@ -85,21 +110,56 @@ def encode_frame(builder: EventBuilder, frame: npt.NDArray[np.uint16], index: in
     builder.add(bank_name(index), Tid.WORD, frame)
 
 
+def add_compressed_frame(
+    builder: EventBuilder, compressed: codec.CompressedFrame, index: int = 0
+) -> None:
+    """Append a frame that `codec.encode` compressed, with one copy."""
+    name = compressed_bank_name(index)
+    compressed.write_into(builder.reserve(name, Tid.BYTE, compressed.size_bytes))
+
+
 def decode_frame(
     event: Event, index: int = 0, shape: tuple[int, int] | None = None
 ) -> npt.NDArray[np.uint16]:
-    """Return a view on the pixels of camera `index`.
+    """Return the pixels of camera `index`, compressed or not.
 
     :param shape: (rows, columns) where known, for frames that are neither square nor Quest's.
-    :returns: (rows, columns) uint16 [ADU]; read-only where the event is.
+    :returns: (rows, columns) uint16 [ADU]. A view, read-only where the event is, if the frame is
+        not compressed; else a new array.
     :raises BankMissingError: if the event has no such frame.
-    :raises LayoutError: if the bank is not of type WORD or its size does not fit the shape.
+    :raises LayoutError: if the bank is of the wrong type, does not fit the shape, or is a
+        compressed frame that is damaged.
     """
     name = bank_name(index)
+    compressed = compressed_bank_name(index)
+    if compressed in event and name not in event:
+        frame = decode_compressed(event, compressed)
+        if shape not in (None, frame.shape):
+            raise LayoutError(f"bank {compressed} is {frame.shape} pixels, not {shape}")
+        return frame
     pixels = event[name]
-    if event.banks[name].tid is not Tid.WORD:
-        raise LayoutError(f"bank {name} is TID_{event.banks[name].tid.name}, wanted TID_WORD")
+    _check_type(event, name, Tid.WORD)
     rows, columns = shape or infer_shape(pixels.nbytes)
     if rows * columns != pixels.size:
         raise LayoutError(f"bank {name} holds {pixels.size} pixels, not {rows}x{columns}")
     return pixels.reshape(rows, columns)
+
+
+def decode_compressed(event: Event, name: str) -> npt.NDArray[np.uint16]:
+    """Return the pixels of the compressed frame in bank `name`, a new array.
+
+    :raises LayoutError: naming event and bank, if it is no such bank or is damaged.
+    """
+    try:
+        _check_type(event, name, Tid.BYTE)
+        return codec.decode(event[name])
+    except LayoutError as error:
+        raise LayoutError(
+            f"event {event.serial_number} (id {event.event_id}), bank {name}: {error}"
+        ) from error
+
+
+def _check_type(event: Event, name: str, wanted: Tid) -> None:
+    tid = event.banks[name].tid
+    if tid is not wanted:
+        raise LayoutError(f"bank {name} is TID_{tid.name}, wanted TID_{wanted.name}")

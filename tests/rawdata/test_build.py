@@ -125,10 +125,10 @@ def test_the_reserved_array_lies_in_the_buffer() -> None:
 @pytest.mark.parametrize(
     ("name", "tid", "values", "reason"),
     [
-        ("CAM", Tid.WORD, [1], "four printable ASCII"),
-        ("CAM10", Tid.WORD, [1], "four printable ASCII"),
-        ("CAMé", Tid.WORD, [1], "four printable ASCII"),
-        ("CAM\n", Tid.WORD, [1], "four printable ASCII"),
+        ("CA", Tid.WORD, [1], "3 or 4 printable ASCII"),
+        ("CAM10", Tid.WORD, [1], "3 or 4 printable ASCII"),
+        ("CAMé", Tid.WORD, [1], "3 or 4 printable ASCII"),
+        ("CAM\n", Tid.WORD, [1], "3 or 4 printable ASCII"),
         ("AAAA", Tid.WORD, [1], "already"),
         ("CAM0", Tid.WORD, [70000], "wanted TID_WORD"),
         ("CAM0", Tid.WORD, [-1], "wanted TID_WORD"),

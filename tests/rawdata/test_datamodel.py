@@ -30,7 +30,12 @@ def test_every_bank_of_an_event_is_told_and_every_told_bank_is_in_an_event() -> 
 
 def test_layouts_use_the_names_of_the_table() -> None:
     names = {bank.name for bank in BANKS}
-    for name in (camera.bank_name(), times.fid_name(), times.tsp_name()):
+    for name in (
+        camera.bank_name(),
+        camera.compressed_bank_name(),
+        times.fid_name(),
+        times.tsp_name(),
+    ):
         assert name.replace("0", "<i>") in names
     for name in (
         times.TIME_BANK,
