@@ -91,7 +91,8 @@ def show(result: RunResult) -> None:
     table.add_row("rate", f"{result.frames_per_s:.2f} frames/s over {result.duration_s:.1f} s")
     table.add_row(
         "run file",
-        f"{near(result.file)} ({result.file_bytes / 1e6:.1f} MB, from {result.raw_bytes / 1e6:.1f} MB)",
+        f"{near(result.file)} ({result.file_bytes / 1e6:.1f} MB, "
+        f"from {result.raw_bytes / 1e6:.1f} MB)",
     )
     table.add_row("results", near(result.reco_file))
     if result.staged:
