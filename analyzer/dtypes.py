@@ -3,7 +3,7 @@
 Fields are declared ``((title, name), type)``. Each row carries `event`, the index of the trigger
 event in the run from 0, and where it applies `camera`. Positions are in pixels of the raw frame,
 x the column and y the row, both from 0 and at the middle of the pixel. Names beginning with ``sc_``
-are CYGNO's (winter 2023), whose own x and y are turned: see ``docs/reference``.
+are CYGNO's (reconstruction of winter 2023), which turns frames before it measures in them.
 """
 
 from collections.abc import Mapping

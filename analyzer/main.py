@@ -39,6 +39,9 @@ app = typer.Typer(
 )
 errors = Console(stderr=True)
 
+NICENESS = 5
+"""Frontend and logger go first where cores are few."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a run, for machines.")]
 Data = Annotated[
     list[Path] | None,
@@ -303,6 +306,7 @@ def online(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    os.nice(NICENESS)
     client = connect(CLIENT_NAME, experiment)
     try:
         OnlineAnalyzer(client, output, jobs).serve(lambda: stop)

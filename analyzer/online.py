@@ -30,7 +30,7 @@ from experiment.constants import (
     TR_STOP,
 )
 from experiment.errors import MidasError, SettingsError
-from experiment.settings import declare, load
+from experiment.settings import declare, load, unknown_keys
 
 CLIENT_NAME: Final = "cygno-analyzer"
 BUFFER: Final = "SYSTEM"
@@ -77,6 +77,7 @@ class OnlineAnalyzer:
         self._is_ready = False
         self._report_due_s = 0.0
         self._outcome: Outcome | None = None
+        self._is_alarmed = False
         client.register_event_request(self._buffer, TRIGGER_EVENT_ID, -1, GET_NONBLOCKING)
         client.register_transition_callback(TR_START, START_SEQUENCE, self._start)
         client.register_transition_callback(TR_STOP, STOP_SEQUENCE, self._stop)
@@ -197,6 +198,7 @@ class OnlineAnalyzer:
         except (SettingsError, AnalyzerError) as error:
             self._publisher.set_status(str(error), RED)
             return STATUS["FE_ERR_ODB"], str(error)
+        self._is_alarmed = False
         self._publisher.begin()
         self._publisher.set_status(f"run {run_number}: started")
         return None
@@ -231,6 +233,8 @@ class OnlineAnalyzer:
         self._client.msg(f"the analyzer joins run {run_number}; what it missed it takes from file")
 
     def _open(self, run_number: int, *, joined: bool) -> OnlineRun:
+        for key in unknown_keys(self._client, SETTINGS_PATH, AnalyzerSettings):
+            self._client.msg(f"Analyzer: {key} is no setting of mine; is it spelled wrong?")
         settings = load(self._client, SETTINGS_PATH, AnalyzerSettings)
         conditions = self._conditions(run_number)
         analysis = RunAnalysis(conditions, settings, tables_of(settings))
@@ -297,7 +301,9 @@ class OnlineAnalyzer:
         if run is not None:
             if self._is_ready:
                 self._publisher.show(run)
-            if run.writer.failure:
+            if run.writer.failure and not self._is_alarmed:
+                self._is_alarmed = True
+                self._client.msg(f"run {run.run}: {run.writer.failure}", True)
                 self._publisher.alarm(run.writer.failure)
         elif self._is_ready:
             self._publisher.set_status(*self._idle_status())

@@ -102,7 +102,7 @@ class OnlineRun:
         self._lookup = lookup
         self._slots = slots
         self._equipping: Future[None] | None = None
-        self._pending: tuple[Event, int, Slot] | None = None
+        self._pending: deque[tuple[Event, int, Slot]] = deque()
         attributes = begin_attributes(analysis.conditions, analysis.settings, "SYSTEM buffer")
         self.writer = BackgroundWriter(output, attributes)
         self._pipeline: Pipeline[_Analyzed] = Pipeline(workers)
@@ -113,7 +113,7 @@ class OnlineRun:
     def has_room(self) -> bool:
         """Tell whether another event may be taken from the buffer now."""
         self._go_on()
-        return self._pending is None and self._pipeline.has_room
+        return len(self._pending) + len(self._pipeline) < self._pipeline.depth
 
     def take(self, data: memoryview, slot: Slot) -> None:
         """Take an event over, whose bytes `data` lie in `slot`."""
@@ -125,7 +125,7 @@ class OnlineRun:
             return
         index = self._count(event)
         self.bytes += len(data)
-        self._pending = (event, index, slot)
+        self._pending.append((event, index, slot))
         self._go_on()
 
     def miss(self, why: str) -> None:
@@ -149,26 +149,31 @@ class OnlineRun:
         return max(0, serial - self._base)
 
     def _go_on(self) -> None:
-        """Hand the pending event to the workers, once its cameras have their pedestals."""
-        if self._pending is None:
-            return
-        event, index, slot = self._pending
-        if self._equipping is None and self.analysis.cameras_without_pedestal(event):
+        """Hand pending events to the workers, as long as their cameras have pedestals."""
+        while self._pending and self._pipeline.has_room:
+            event, index, slot = self._pending[0]
+            if not self._is_equipped(event, index):
+                return
+            self._pending.popleft()
+            self._pipeline.submit(partial(self._analyze, event, index, slot))
+
+    def _is_equipped(self, event: Event, index: int) -> bool:
+        """Tell whether all has been tried to give an event's cameras their pedestals."""
+        if self._equipping is None:
+            if not self.analysis.cameras_without_pedestal(event):
+                return True
             # Reading a pedestal takes a second: not in the thread that answers transitions.
             self._equipping = self._helper.submit(
                 self._lookup.equip, self.analysis, event, index, self._tell
             )
-        if self._equipping is not None:
-            if not self._equipping.done():
-                return
-            equipping, self._equipping = self._equipping, None
-            try:
-                equipping.result()
-            except (AnalyzerError, OSError) as error:
-                self._tell(f"run {self.run}: no pedestal: {error}", True)
-        if self._pipeline.has_room:
-            self._pending = None
-            self._pipeline.submit(partial(self._analyze, event, index, slot))
+        if not self._equipping.done():
+            return False
+        equipping, self._equipping = self._equipping, None
+        try:
+            equipping.result()
+        except (AnalyzerError, OSError) as error:
+            self._tell(f"run {self.run}: no pedestal: {error}", True)
+        return True
 
     def _analyze(self, event: Event, index: int, slot: Slot) -> _Analyzed:
         return _Analyzed(self.analysis.analyze(event, index), slot)
@@ -192,7 +197,7 @@ class OnlineRun:
 
     def finish_work(self) -> None:
         """Wait for all events that came in; then only `counts` and `writer` are of use."""
-        while self._pending is not None or len(self._pipeline):
+        while self._pending or len(self._pipeline):
             self.wait(0.1)
         self.close()
 

@@ -37,8 +37,9 @@ UNSTABLE_FRACTION: Final = 0.1
 """A pixel with more than that part of its values left out is a defect."""
 
 ALONE_SIGMA: Final = 3.5
-"""In a single frame light and hot pixels look alike; a hot pixel is alone: none of the 24 pixels
-around it is that many times the noise above its pedestal."""
+ALONE_NEIGHBOURS: Final = 1
+"""In a single frame light and hot pixels look alike, but a hot pixel is alone: of the 24 pixels
+around it at most one is that many times the noise above its pedestal."""
 
 CLIPPED_3_SIGMA: Final = 0.98658
 """Standard deviation of a normal distribution cut at 3 sigma, over the uncut one."""
@@ -223,7 +224,7 @@ def estimate_pedestal(
     padded = np.pad(residual, 2, constant_values=0)
     near = [(i, j) for i in range(5) for j in range(5) if (i, j) != (2, 2)]
     around = np.stack([padded[rows + i, columns + j] for i, j in near])
-    is_alone = (around < ALONE_SIGMA * sigma).all(axis=0)
+    is_alone = (around > ALONE_SIGMA * sigma).sum(axis=0) <= ALONE_NEIGHBOURS
     defects = np.zeros(frame.shape, np.uint8)
     defects[rows[is_alone], columns[is_alone]] = Defect.HOT
     return Pedestal(

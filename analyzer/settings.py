@@ -4,9 +4,9 @@ Names in small letters are CYGNO's own (``configFile_LNGS.txt`` of its reconstru
 and mean what they mean there; the others belong to our way of finding clusters.
 """
 
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator
 
 from experiment.settings import Settings, setting
 
@@ -136,12 +136,14 @@ class AnalyzerSettings(Settings):
         0, "Workers", "threads that analyze frames; 0: one per core", effect="restart", ge=0, le=256
     )
 
-    @model_validator(mode="after")
-    def _acceptance_is_not_empty(self) -> Self:
-        for axis, low, high in (("x", self.xmin, self.xmax), ("y", self.ymin, self.ymax)):
-            if high and low >= high:
-                raise ValueError(f"an {axis}max above {axis}min={low}")
-        return self
+    @field_validator("xmax", "ymax")
+    @classmethod
+    def _is_above_its_minimum(cls, value: int, info: ValidationInfo) -> int:
+        axis = (info.field_name or "x")[0]
+        low = info.data.get(f"{axis}min", 0)
+        if value and value <= low:
+            raise ValueError(f"0 or more than {axis}min, which is {low}")
+        return value
 
     def acceptance(self, rows: int, columns: int) -> tuple[int, int, int, int]:
         """Return (xmin, xmax, ymin, ymax) for frames of this shape, half open.
