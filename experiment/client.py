@@ -268,7 +268,8 @@ class Client(Protocol):
     def communicate(self, time_ms: int) -> None:
         """Serve callbacks, the watchdog and transitions for `time_ms`; call it often.
 
-        :raises SystemExit: with code 0 when an operator asked this program to shut down.
+        :raises SystemExit: with code 0 when an operator asked this program to shut down; it is
+            still connected then.
         """
         ...
 

@@ -187,8 +187,7 @@ class MendedClient(midas.client.MidasClient):  # type: ignore[misc]
             except midas.MidasError as error:
                 if error.code != midas.status_codes["RPC_SHUTDOWN"]:
                     raise
-                self.disconnect()
-                raise SystemExit(0) from None
+                raise SystemExit(0) from None  # stock disconnects: no last status could be written
             if self._defers:
                 with contextlib.suppress(midas.MidasError):  # MIDAS told it to the message log
                     self.lib.c_cm_check_deferred_transition()

@@ -4,6 +4,7 @@ import datetime
 import sys
 import time
 import traceback
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -11,6 +12,7 @@ from typing import Final, Self
 from experiment.client import MessageCallback
 from experiment.constants import MT_ALL, MT_ERROR, MT_INFO
 from experiment.standalone import message_log
+from experiment.standalone.buffer import EventBuffer
 from experiment.standalone.buffer_calls import BufferCalls
 from experiment.standalone.connection import DEFAULT_WAIT_S, Connection
 from experiment.standalone.run_calls import RunCalls
@@ -51,7 +53,11 @@ class StandaloneClient(BufferCalls, RunCalls):
         self._requested = 0
         self._jrpc = None
         self._message_callback: tuple[MessageCallback, int] | None = None
-        self._connection = Connection(client_name, self.folder, wait_s, self._register_again)
+        again = weakref.WeakMethod(self._register_again)  # else client and line kept each other
+        self._connection = Connection(
+            client_name, self.folder, wait_s, lambda: (register := again()) and register()
+        )
+        self._leave = weakref.finalize(self, _leave, self._connection, self._buffers)
         self.name = self._connection.name
 
     def __enter__(self) -> Self:
@@ -59,10 +65,6 @@ class StandaloneClient(BufferCalls, RunCalls):
 
     def __exit__(self, *_: object) -> None:
         self.disconnect()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_connection") and not sys.is_finalizing():
-            self.disconnect()
 
     def _register_again(self) -> None:
         self._register_transitions_again()
@@ -118,13 +120,11 @@ class StandaloneClient(BufferCalls, RunCalls):
         elif note == "requested":
             self._requested = int(message["transition"])
         elif note == "shutdown":
-            self.disconnect()
-            raise SystemExit(0)
+            raise SystemExit(0)  # still connected: the program can write a last status
 
     def disconnect(self) -> None:
-        """Leave the experiment; safe to call twice."""
-        self._close_buffers()
-        self._connection.close()
+        """Leave the experiment; safe to call twice. The end of the program does so, too."""
+        self._leave()
 
     # messages ----------------------------------------------------------------------------------
     def msg(self, message: str, is_error: bool = False, facility: str = "midas") -> None:
@@ -277,3 +277,9 @@ class StandaloneClient(BufferCalls, RunCalls):
     def reset_alarm(self, alarm_name: str | None) -> None:
         """Reset a triggered alarm; None resets all."""
         self._connection.call("reset_alarm", name=alarm_name)
+
+
+def _leave(connection: Connection, buffers: dict[int, EventBuffer]) -> None:
+    while buffers:
+        buffers.popitem()[1].close()
+    connection.close()

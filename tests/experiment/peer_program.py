@@ -173,6 +173,8 @@ def play(pipe: Connection, name: str, experiment: str) -> None:
             elif script.deaf_until_s <= time.monotonic():
                 client.communicate(5)
     except EOFError:
+        pass
+    finally:
         client.disconnect()
 
 
