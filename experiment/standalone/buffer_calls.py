@@ -95,10 +95,5 @@ class BufferCalls(OdbCalls):
             raise MidasError(STATUS["BM_INVALID_HANDLE"], f"{handle} is no open event buffer")
         return buffer
 
-    def _close_buffers(self) -> None:
-        while self._buffers:
-            self._buffers.popitem()[1].close()
-        self._event_space.clear()
-
 
 _DWORD: Final = 6

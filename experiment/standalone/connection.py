@@ -38,7 +38,7 @@ class Connection:
     """
 
     def __init__(
-        self, name: str, folder: Path, wait_s: float, register: Callable[[], None]
+        self, name: str, folder: Path, wait_s: float, register: Callable[[], object]
     ) -> None:
         self.name = name
         self.folder = folder
@@ -53,7 +53,11 @@ class Connection:
         self._pid = os.getpid()
         self._looked_s = 0.0
         self._missing_since_s: float | None = None
-        self._connect()
+        try:
+            self._connect()
+        except BaseException:
+            self._close_socket()
+            raise
 
     # connect -----------------------------------------------------------------------------------
     def _connect(self) -> None:

@@ -121,6 +121,8 @@ def test_a_server_that_hangs(standalone: StandaloneWorld) -> None:
         try:
             with pytest.raises(ExperimentError, match=r"has not answered for 0\.5 s"):
                 client.odb_get("/Runinfo/State")
+            with pytest.raises(ExperimentError, match=r"has not answered for 0\.2 s"):
+                StandaloneClient("newcomer", standalone.folder, wait_s=0.2)
         finally:
             standalone.server.send_signal(signal.SIGCONT)
         assert client.odb_get("/Runinfo/State") == STATE_STOPPED
@@ -328,6 +330,29 @@ def test_who_holds_a_stop_back_may_die(standalone: StandaloneWorld) -> None:
     wait_until(lambda: names(client) == {"client"})
     client.stop_run()
     assert client.odb_get("/Runinfo/State") == STATE_STOPPED
+
+
+FORGETFUL = """
+import sys
+from experiment.standalone.client import StandaloneClient
+
+client = StandaloneClient("forgetful", sys.argv[1])
+client.open_event_buffer("SYSTEM")
+raise SystemExit(0)
+"""
+
+
+def test_a_program_that_just_ends_says_good_bye(standalone: StandaloneWorld) -> None:
+    command = [sys.executable, "-c", FORGETFUL, str(standalone.folder)]
+    assert subprocess.run(command, timeout=30, check=False).returncode == 0
+    assert "Program forgetful on host localhost stopped" in log_of(standalone)
+
+
+def test_a_client_that_nobody_needs_any_more_leaves(standalone: StandaloneWorld) -> None:
+    forgotten = StandaloneClient("forgotten", standalone.folder)
+    forgotten.odb_watch("/Runinfo", print)
+    del forgotten
+    assert "Program forgotten on host localhost stopped" in log_of(standalone)
 
 
 FORK = """
