@@ -15,12 +15,12 @@ from rawdata.layouts.digitizer import BoardHeader, DigitizerHeader
 def compile_kernels() -> None:
     """Compile every kernel of the online analysis, or load it from numba's cache."""
     settings = AnalyzerSettings()
-    side = 64
+    side = 128
     flat = np.full((side, side), 100, np.float32)
     no_defects = np.zeros((side, side), np.uint8)
     pedestal = Pedestal(flat, np.full_like(flat, 2.4), no_defects, frames=10, run=1)
     frame = np.full((side, side), 100, np.uint16)
-    frame[24:40, 24:40] += 50
+    frame[56:72, 56:72] += 50
     ImageAnalysis(prepare_levels(pedestal, settings), settings).analyze(frame)
     _compile_waveforms(settings)
 

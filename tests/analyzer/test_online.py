@@ -266,6 +266,18 @@ def test_what_no_file_can_complete_is_counted_as_lost(bench):
         assert results["events"]["event"].tolist() == [2, 3, 4, 5]
 
 
+def test_results_that_cannot_be_written_online_come_from_the_file(bench, tmp_path):
+    run = bench.client.odb_get("/Runinfo/Run number") + 1
+    obstacle = bench.reco(run).with_name(f"{bench.reco(run).name}.partial")
+    obstacle.mkdir()
+    made, record = bench.take(list(physics(5)))
+    obstacle.rmdir()
+    assert made == run
+    assert "cannot be written" in record["Missed"]
+    assert record["Completed from file"]
+    bench.require_same_as_file(run, tmp_path)
+
+
 def test_a_bad_setting_refuses_the_run_by_its_key(bench):
     bench.configure(nsigma=-1.0)
     try:
