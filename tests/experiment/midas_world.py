@@ -54,12 +54,12 @@ class MidasRuns(MidasWorld):
                 stderr=subprocess.STDOUT,
             )
 
-    def ask(self, *command: str) -> str:
-        """Run a program of MIDAS to its end and return what it says."""
+    def ask(self, *command: str, **environment: str) -> str:
+        """Run a program of MIDAS or of ours to its end and return what it says."""
         done = subprocess.run(
             command,
-            cwd=self.folder,
-            env={**without_midas(), **self.environment},
+            cwd=ROOT,
+            env={**without_midas(), **self.environment, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

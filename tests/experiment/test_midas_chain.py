@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from experiment.constants import STATE_RUNNING, STATE_STOPPED
+from rawdata.checksum import crc32c
 from rawdata.runfile import RunFile
+from sim.s3 import S3Server
 from tests.conftest import wait_until
 from tests.experiment.midas_files import require_same
 from tests.experiment.midas_world import MidasRuns, midas_runs
@@ -135,3 +137,21 @@ def test_a_refusal_reaches_the_operator(chain: Chain) -> None:
     chain.control.start_run()
     chain.wait_for_results()
     assert require_equal_counts(chain) == COUNT
+
+
+def test_the_stager_finds_the_runs_that_midas_has_written(chain: Chain, tmp_path: Path) -> None:
+    with S3Server(tmp_path / "s3") as server:
+        said = chain.world.ask(
+            *(sys.executable, "-m", "stager.main", "once", "--json"),
+            *("--endpoint", server.endpoint, "--bucket", server.access.bucket, "--tag", "LNGS"),
+            AWS_ACCESS_KEY_ID=server.access.access_key,
+            AWS_SECRET_ACCESS_KEY=server.access.secret_key,
+        )
+        staged = json.loads(said.splitlines()[-1])
+    assert staged["failed"] == 0, said
+    files = {Path(file["path"]).name: file for file in staged["files"]}
+    (newest,) = chain.world.files(chain.run)
+    file = files[newest.name]
+    assert file["object_key"] == f"LNGS/{newest.name}"
+    assert file["crc32c"] == file["checksum_server"] == f"{crc32c(newest.read_bytes()):08x}"
+    assert f"run{chain.run:05d}.reco.h5" in files
