@@ -145,6 +145,30 @@ def test_two_cameras_in_one_process(world: World) -> None:
     assert all(bytes(event["CAM0"]) != bytes(event["CAM1"]) for event in events)
 
 
+def test_cameras_of_ragged_arrival_and_loss_meet_in_their_events(world: World) -> None:
+    world.small_camera(cameras=2, MaxEvents=12)
+    faults = [{"lose_frames": [2], "counter_start": 0}, {"late_ms": 30, "late": 0.5}]
+    options = json.dumps([{"seed": 7, "faults": fault} for fault in faults])
+    world.configure({"Camera options": options})
+    events = world.take_run()
+    lone = [number for number, event in enumerate(events) if "CAM0" not in event]
+    assert lone == [2]
+    assert [event.trigger_mask for event in events] == [
+        EventFlag.INCOMPLETE if number in lone else 0 for number in range(12)
+    ]
+    assert [times.decode_fid(event, 1) for event in events] == list(range(12))
+    assert world.record["Frames lost"] == 1
+    world.client.reset_alarm("Trigger frames lost")
+
+
+def test_a_counter_that_rolls_over_loses_nothing(world: World) -> None:
+    start = (1 << 32) - 3
+    world.small_camera(faults={"counter_start": start}, MaxEvents=6)
+    events = world.take_run()
+    assert [times.decode_fid(event) for event in events] == [start, start + 1, start + 2, 0, 1, 2]
+    assert world.record["Frames lost"] == 0
+
+
 def test_frames_that_the_camera_loses_are_gaps_and_counted(world: World) -> None:
     world.small_camera(faults={"lose_frames": [3, 4, 7]}, MaxEvents=8)
     events = world.take_run()
@@ -227,8 +251,7 @@ def test_a_start_that_another_program_refuses_disarms(world: World) -> None:
 
 
 def test_pause_and_resume(world: World) -> None:
-    world.events = []
-    world.client.start_run()
+    world.start_run()
     world.wait_for_events(3)
     world.client.pause_run()
     before = world.receive()
@@ -274,8 +297,7 @@ def test_a_digitizer_that_goes_away_ends_the_run(world: World) -> None:
 def test_a_camera_that_hangs_is_noticed_and_the_run_can_be_stopped(world: World) -> None:
     world.small_camera(faults={"hang_at": 4})
     world.configure({"Silence alarm s": 0.5})
-    world.events = []
-    world.client.start_run()
+    world.start_run()
     wait_until(lambda: "Trigger device silent" in world.client.get_triggered_alarms(), 20)
     wait_until(lambda: "no frame since" in world.status, 20, "a status that says so")
     world.stop_run()
@@ -302,7 +324,7 @@ def test_a_sleeping_reader_costs_frames_that_are_counted_never_a_stall(own: Worl
     wait_until(lambda: own.client.odb_exists(lost) and own.get(lost) >= 5, 30, "lost frames")
     assert own.get(f"{TRIGGER}/Variables/Ring level %") == 100
     assert own.get(f"{TRIGGER}/Variables/Send retries") > 0
-    assert "Trigger frames lost" in own.client.get_triggered_alarms()
+    wait_until(lambda: "Trigger frames lost" in own.client.get_triggered_alarms(), 10, "an alarm")
     own.client.stop_run(async_flag=True)
     own.wait_for_stop()
     record, fids = own.record, [times.decode_fid(event) for event in own.events]
@@ -320,9 +342,8 @@ def test_signals_end_it_cleanly_also_in_mid_run(own: World) -> None:
     own.small_camera()
     own.listen()
     for number in (signal.SIGTERM, signal.SIGINT):
-        own.events = []
         own.start_frontend()
-        own.client.start_run()
+        own.start_run()
         own.wait_for_events(2)
         run = own.get("/Runinfo/Run number")
         assert own.end("trigger", number) == 0

@@ -137,7 +137,7 @@ class World:
                 "FreeRunning": False,
                 "TriggerMode": 3,
                 "MaxEvents": -1,
-                "MultiTriggerMaxSize": 16,
+                "MultiTriggerMaxSize": 48,
                 **keys,
             },
         )
@@ -173,11 +173,16 @@ class World:
     def wait_for_stop(self) -> None:
         wait_until(self.is_stopped, 30, "the end of the run")
 
-    def take_run(self, run_number: int = 0) -> list[Event]:
-        """Start a run that ends itself; return its trigger events."""
-        self.receive()  # what an aborted start may have left in the buffer
+    def start_run(self, run_number: int = 0) -> None:
+        """Start a run; `events` will hold its trigger events."""
+        if self._buffer is not None:
+            self.receive()  # what an aborted start may have left in the buffer
         self.events = []
         self.client.start_run(run_number)
+
+    def take_run(self, run_number: int = 0) -> list[Event]:
+        """Start a run that ends itself; return its trigger events."""
+        self.start_run(run_number)
         self.wait_for_stop()
         return self.events
 
