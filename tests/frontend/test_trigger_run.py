@@ -374,7 +374,8 @@ def test_a_killed_frontend_can_be_started_again(own: World) -> None:
     assert [event.serial_number for event in own.events] == list(range(len(own.events)))
     wait_until(lambda: "cygno-frontend-trigger" not in own.clients, 20, "its funeral")
     own.start_frontend()
-    assert own.status == "started in mid-run: waits for the next run"
+    waits = "started in mid-run: waits for the next run"
+    wait_until(lambda: own.status == waits, 20, "a status that says so")
     own.client.stop_run()
     own.configure(MaxEvents=4)
     assert len(own.take_run()) == 4
