@@ -15,6 +15,7 @@ import numpy.typing as npt
 from analyzer.conditions import RunConditions
 from analyzer.drs4 import Drs4Tables
 from analyzer.dtypes import CLUSTER, EVENT, WAVEFORM, EventFlag
+from analyzer.frames import decode_frame
 from analyzer.images import ImageAnalysis
 from analyzer.levels import Levels
 from analyzer.pedestal import Pedestal
@@ -77,7 +78,7 @@ class RunAnalysis:
         for camera in camera_banks.camera_indices(event):
             if camera not in self.levels:
                 with suppress(RawDataError):
-                    frames[camera] = camera_banks.decode_frame(event, camera)
+                    frames[camera] = decode_frame(event, camera, self.settings)
         return frames
 
     def set_pedestal(self, camera: int, levels: Levels) -> None:
@@ -131,7 +132,8 @@ class RunAnalysis:
         nothing = np.zeros(0, CLUSTER)
         levels = self.levels.get(camera)
         try:
-            frame = camera_banks.decode_frame(event, camera, levels.shape if levels else None)
+            shape = levels.shape if levels else None
+            frame = decode_frame(event, camera, self.settings, shape)
         except RawDataError as error:
             problems.append(str(error))
             return _flagged(EventFlag.BAD_FRAME), nothing

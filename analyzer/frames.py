@@ -5,6 +5,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.settings import AnalyzerSettings
+from rawdata.errors import LayoutError
+from rawdata.event import Event
+from rawdata.layouts import camera as camera_banks
+
 
 def as_frame(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
     """Return pixels as the one array type that kernels are compiled for.
@@ -18,3 +23,24 @@ def as_frame(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
     frame = np.require(pixels, np.uint16, ("C_CONTIGUOUS", "ALIGNED")).view()
     frame.flags.writeable = False
     return frame
+
+
+def decode_frame(
+    event: Event, camera: int, settings: AnalyzerSettings, shape: tuple[int, int] | None = None
+) -> npt.NDArray[np.uint16]:
+    """Return a view on a camera's pixels, (rows, columns) uint16.
+
+    :param shape: where it is known; else it is that of a known camera, square, or has the columns
+        that the settings say.
+    :raises RawDataError: if there is no such frame, or its shape is not known.
+    """
+    columns = settings.frame_columns
+    if shape is None and columns:
+        pixels = event[camera_banks.bank_name(camera)].size
+        shape = (pixels // columns, columns)
+    try:
+        return camera_banks.decode_frame(event, camera, shape)
+    except LayoutError as error:
+        if shape is not None:
+            raise
+        raise LayoutError(f"{error} (setting Frame columns)") from error

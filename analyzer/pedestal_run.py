@@ -7,6 +7,7 @@ from typing import Final
 
 from analyzer.conditions import TRIGGER_EVENT_ID, RunConditions, conditions_of
 from analyzer.errors import PedestalError, RunDataError
+from analyzer.frames import decode_frame
 from analyzer.pedestal import Pedestal, PedestalBuilder
 from analyzer.pedestal_files import pedestal_name, write_pedestals
 from analyzer.run_files import run_number_of
@@ -41,7 +42,7 @@ class PedestalRun:
         for camera in camera_banks.camera_indices(event):
             known = self._builders.get(camera)
             try:
-                frame = camera_banks.decode_frame(event, camera, known.shape if known else None)
+                frame = decode_frame(event, camera, self._settings, known.shape if known else None)
                 if known is None:
                     shape = (frame.shape[0], frame.shape[1])
                     known = self._builders[camera] = PedestalBuilder(shape, self._settings)

@@ -47,6 +47,14 @@ class AnalyzerSettings(Settings):
     ymin: int = setting(304, "ymin", "first row of the acceptance", unit="pixels", ge=0)
     ymax: int = setting(2054, "ymax", "end of the accepted rows; 0: all", unit="pixels", ge=0)
 
+    frame_columns: int = setting(
+        0,
+        "Frame columns",
+        "columns of frames that are neither square nor of a known camera; 0: find out",
+        unit="pixels",
+        ge=0,
+    )
+
     # clusters
     seed_sigma: float = setting(
         5.5, "Seed sigma", "significance of 3x3 macro-pixels that starts a cluster", gt=0

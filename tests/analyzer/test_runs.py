@@ -257,6 +257,18 @@ def test_a_first_frame_of_unknown_shape_does_not_decide_for_the_run(tmp_path):
     assert flags == [EventFlag.BAD_FRAME, EventFlag.FALLBACK_PEDESTAL]
 
 
+def test_frames_of_any_shape_are_analyzed_once_their_columns_are_said(tmp_path):
+    scene = make_scene((60, 100))
+    light = scene.light()
+    add_spot(light, 70, 30, 8000)
+    source = write_run(tmp_path, 9, [make_event(n, {0: scene.frame(light)}) for n in range(2)])
+    summary, said, _, _ = analyze(source, tmp_path)
+    assert summary.counts.troubled == 2
+    assert "Frame columns" in said[0][0]
+    _, _, results, _ = analyze(source, tmp_path, settings=AnalyzerSettings(frame_columns=100))
+    assert [round(float(x)) for x in results["clusters"]["sc_xmean"]] == [70, 70]
+
+
 def test_an_empty_run_gives_empty_results_and_says_so(tmp_path):
     summary, said, results, attributes = analyze(write_run(tmp_path, 9, []), tmp_path)
     assert summary.counts.seen == 0
