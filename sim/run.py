@@ -15,11 +15,15 @@ from experiment.constants import STATE_RUNNING, STATE_STOPPED
 from experiment.errors import ExperimentError
 from experiment.standalone.client import StandaloneClient
 from rawdata.runfile import RunFile
+from sim.detector.sensor import MODELS, sensor_model
 from sim.errors import SimulationError
 from sim.programs import Programs
 from sim.replay import NAME as REPLAYER
 from sim.replay import TRIGGER, take_over_conditions
 from sim.s3 import S3Server
+
+WAVEFORMS_BYTES = 128 * 2 * (32 * 1024 + 8 * 4000)
+"""Waveforms of a full event: 128 triggers, V1742 32 x 1024 and V1720E 8 x 4000 samples."""
 
 Report = Callable[[str, float | None], None]
 """``report(what, fraction)``: tell the person what goes on; the fraction where it is known."""
@@ -137,7 +141,14 @@ TAKE_PART = ("Logger", "cygno-analyzer", "cygno-frontend-trigger", REPLAYER)
 
 
 def apply_plan(client: Client, plan: RunPlan, folder: Path) -> None:
-    """Write a plan to the ODB: operator's keys, devices and logger, as a person would."""
+    """Write a plan to the ODB: operator's keys, devices and logger, as a person would.
+
+    :raises SimulationError: if there is no such camera.
+    """
+    try:
+        sensor_model(plan.camera)
+    except ValueError as error:
+        raise SimulationError(f"camera: {error}") from error
     period_s = 1.0 / plan.rate_hz if plan.rate_hz > 0 else 0.01
     free = plan.mode == "free" or plan.pedestal
     for key, value in {
@@ -161,6 +172,29 @@ def apply_plan(client: Client, plan: RunPlan, folder: Path) -> None:
     }.items():
         client.odb_set(f"/Equipment/Trigger/Settings/{key}", setting)
     client.odb_set("/Logger/Channels/0/Settings/Compress", plan.compress)
+    client.odb_set("/Equipment/Analyzer/Settings/Frame columns", _columns_to_tell(plan.camera))
+    make_room(client, plan)
+
+
+def _columns_to_tell(camera: str) -> int:
+    """Return the columns of a frame whose shape its size does not tell; else 0."""
+    model = sensor_model(camera)
+    return 0 if model.rows == model.columns or camera in MODELS else model.columns
+
+
+def make_room(client: Client, plan: RunPlan) -> None:
+    """Raise event and buffer size, never lower them, to what these cameras need.
+
+    An event may hold 128 triggers of both boards (`WAVEFORMS_BYTES`); the buffer takes eight.
+    """
+    model = sensor_model(plan.camera)
+    event_bytes = plan.cameras * 2 * model.rows * model.columns + WAVEFORMS_BYTES + 65536
+    for key, needed in {
+        "/Experiment/MAX_EVENT_SIZE": event_bytes,
+        "/Experiment/Buffer sizes/SYSTEM": 8 * event_bytes,
+    }.items():
+        if client.odb_get(key) < needed:
+            client.odb_set(key, -(-needed // 2**20) * 2**20)
 
 
 def wait_for_end(
