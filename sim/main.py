@@ -59,12 +59,17 @@ def _plan(**options: object) -> RunPlan:
 
 
 def report_to(progress: Progress) -> Report:
-    """Return a report function that moves a progress bar."""
+    """Return a report function: it moves the bar, or prints each step where none is shown."""
     task = progress.add_task("starting", total=None)
+    shown = ""
 
     def report(what: str, fraction: float | None) -> None:
+        nonlocal shown
         total = None if fraction is None else 1.0
         progress.update(task, description=what, total=total, completed=fraction or 0.0)
+        if progress.disable and fraction is None and what != shown:
+            errors.print(what, markup=False, highlight=False)
+            shown = what
 
     return report
 
@@ -72,7 +77,7 @@ def report_to(progress: Progress) -> Report:
 def progress_bar() -> Progress:
     """Return a progress bar on stderr that vanishes when it is done."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=errors, transient=True)
+    return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
 
 
 def near(path: str | Path) -> str:
