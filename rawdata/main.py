@@ -1,17 +1,14 @@
-"""Command ``cygno-rawdata``: check, dump and explain run files."""
+"""Command ``cygno-rawdata``: check, dump and explain run files; compress and expand frames."""
 
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -22,8 +19,8 @@ from rawdata.layouts import camera
 from rawdata.odbdump import get, mask_secrets, parse_dump
 from rawdata.runfile import RunFile, RunFileError
 from rawdata.show import bank_as_dict, bank_summary, event_as_dict, event_name, odb_lines
-
-_PIPE_COLUMNS: Final = 120
+from rawdata.terminal import AsJson, File, Files, errors, print_json, progress, results
+from rawdata.transcode_commands import expand, shrink
 
 app = typer.Typer(
     help="Look into run files (.mid, plain or compressed with gzip, lz4, bzip2, zstd).",
@@ -32,15 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-results = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
-errors = Console(stderr=True, highlight=False)
-
-_PROGRESS_BYTES: Final = 1 << 26
-"""Files below this size are read in less than a second or so: no progress bar."""
-
-Files = Annotated[list[Path], typer.Argument(help="Run files.")]
-File = Annotated[Path, typer.Argument(help="Run file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 @app.command()
@@ -58,11 +46,11 @@ def check(files: Files, as_json: AsJson = False) -> None:
     """
     whole = True
     for path in files:
-        with _progress(path) as on_progress:
+        with progress(path, "check") as on_progress:
             report = check_file(path, on_progress)
         whole = whole and report.whole
         if as_json:
-            _print_json(report.as_dict())
+            print_json(report.as_dict())
         else:
             _print_report(report)
     if not whole:
@@ -104,7 +92,7 @@ def dump(
                 continue
             found = True
             if as_json:
-                _print_json(_json_of(index, item, bank, whole=event is not None))
+                print_json(_json_of(index, item, bank, whole=event is not None))
             elif event is None:
                 _print_event_line(index, item, bank)
             else:
@@ -160,7 +148,7 @@ def info(files: Files, as_json: AsJson = False) -> None:
     rows = [_info_of(path) for path in files]
     if as_json:
         for row in rows:
-            _print_json(row)
+            print_json(row)
         return
     table = Table("file", "run", "start", "size", "camera", "exposure", "description", box=None)
     for row in rows:
@@ -305,29 +293,16 @@ def _print_report(report: FileReport) -> None:
         errors.print(Text(problem, "red"), soft_wrap=True)
 
 
-@contextmanager
-def _progress(path: Path) -> Iterator[Any]:
-    """Show progress on stderr for files that take a while."""
-    size = path.stat().st_size if path.is_file() else 0
-    if size < _PROGRESS_BYTES:
-        yield lambda done, total: None
-        return
-    columns = (TextColumn(path.name), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
-        task = progress.add_task("check", total=size)
-        yield lambda done, total: progress.update(task, completed=done)
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, ensure_ascii=False))
-
-
 def _time(unix_s: int | None) -> str:
     return "-" if unix_s is None else datetime.fromtimestamp(unix_s).isoformat(" ")
 
 
 def _or_dash(value: Any) -> str:
     return "-" if value in (None, "") else str(value)
+
+
+app.command()(expand)
+app.command()(shrink)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from rawdata.odbdump import format_dump
 FLUSH_S: Final = 0.5
 """How long an event may wait inside the compressor: what a killed writer loses at most."""
 
-_CHECKS_OF_THE_FILE: Final = ("none", "lz4", "zstd")
+CHECKS_OF_THE_FILE: Final = ("none", "lz4", "zstd")
 """Compressions with a sidecar of the file's bytes; in mlogger gzip and bzip2 have none."""
 
 _SPARE_BUFFERS: Final = 4
@@ -300,6 +300,6 @@ class RunWriter:
 
     def _write_sidecars(self) -> tuple[Path, ...]:
         sidecars = [write_sidecar(data_path(self.path), self._data_crc, self.bytes_uncompressed)]
-        if self.compress in _CHECKS_OF_THE_FILE and self.compress != "none":
+        if self.compress in CHECKS_OF_THE_FILE and self.compress != "none":
             sidecars.append(write_sidecar(self.path, self._file_crc, self.bytes_file))
         return tuple(sidecars)

@@ -154,9 +154,24 @@ def decode_compressed(event: Event, name: str) -> npt.NDArray[np.uint16]:
         _check_type(event, name, Tid.BYTE)
         return codec.decode(event[name])
     except LayoutError as error:
-        raise LayoutError(
-            f"event {event.serial_number} (id {event.event_id}), bank {name}: {error}"
-        ) from error
+        raise damage(event, name, error) from error
+
+
+def read_compressed_header(event: Event, name: str) -> codec.FrameHeader:
+    """Return what the compressed frame in bank `name` says of itself.
+
+    :raises LayoutError: naming event and bank, if it is no such bank.
+    """
+    try:
+        _check_type(event, name, Tid.BYTE)
+        return codec.read_header(event[name])
+    except LayoutError as error:
+        raise damage(event, name, error) from error
+
+
+def damage(event: Event, name: str, error: LayoutError) -> LayoutError:
+    """Return an error that also says in which event and bank it is."""
+    return LayoutError(f"event {event.serial_number} (id {event.event_id}), bank {name}: {error}")
 
 
 def _check_type(event: Event, name: str, wanted: Tid) -> None:
