@@ -119,7 +119,7 @@ def test_an_operator_starts_and_stops_with_midas_own_program(chain: Chain) -> No
     last = chain.run
     assert "error" not in chain.world.ask("mtransition", "START").lower()
     assert (chain.run, chain.get("/Runinfo/State")) == (last + 1, STATE_RUNNING)
-    wait_until(lambda: chain.get(f"{ANALYZER}/Variables/Events analyzed") > 10, 60, "some events")
+    wait_until(lambda: chain.get(f"{TRIGGER}/Statistics/Events sent") > 10, 60, "some events")
     assert "error" not in chain.world.ask("mtransition", "STOP").lower()
     chain.wait_for_results()
     assert require_equal_counts(chain) > 10
