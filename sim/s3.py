@@ -222,6 +222,8 @@ class S3Server:
             "-s3.autoCreateBucket=false",  # a missing bucket must be refused, as on any other S3
             "-master.telemetry=false",  # it would phone home
             "-volume.preStopSeconds=0",
+            "-s3.localSocket=s3.sock",  # in its folder, instead of in /tmp
+            "-filer.localSocket=filer.sock",
             f"-bucket={self.bucket}",
         ]
         environment = {
@@ -281,9 +283,8 @@ def _is_free(port: int) -> bool:
 
 
 def _local_sockets(ports: dict[str, int]) -> list[Path]:
-    """Return the socket files that it makes beside its TCP ports, and leaves behind."""
+    """Return the socket files that it makes beside its gRPC ports, and leaves if it is killed."""
     names = [f"{name}-grpc-{port + _GRPC_OFFSET}" for name, port in ports.items()]
-    names += [f"{name}-{ports[name]}" for name in ("s3", "filer") if name in ports]
     return [Path("/tmp") / f"seaweedfs-{name}.sock" for name in names]
 
 

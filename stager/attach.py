@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -58,3 +59,33 @@ def current_run(client: Client | None) -> int | None:
     info = client.odb_get("/Runinfo")
     busy = info.get("State", STATE_STOPPED) != STATE_STOPPED or info.get("Transition in progress")
     return int(info["Run number"]) if busy else None
+
+
+class Attached:
+    """An experiment for as long as it is up; afterwards one goes on alone."""
+
+    def __init__(self, client: Client | None) -> None:
+        self.client = client
+
+    def pulse(self) -> None:
+        """Serve the experiment for a moment, so that it sees us alive."""
+        if self.client is not None:
+            try:
+                self.client.communicate(1)
+            except ExperimentError:
+                self.close()
+
+    def current_run(self) -> int | None:
+        """Return the run that is being taken, as far as we know."""
+        try:
+            return current_run(self.client)
+        except ExperimentError:
+            self.close()
+            return None
+
+    def close(self) -> None:
+        """Leave the experiment; safe to call twice."""
+        client, self.client = self.client, None
+        if client is not None:
+            with suppress(ExperimentError):
+                client.disconnect()

@@ -10,10 +10,15 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
 from sqlalchemy.orm import Session
 
-from stager.errors import CatalogError
+from stager.errors import CatalogBusyError, CatalogError
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _BUSY_TIMEOUT_S: Final = 30
@@ -73,7 +78,9 @@ class Catalog:
         try:
             yield
         except SQLAlchemyError as error:
-            raise CatalogError(_explain(self.shown_url, error)) from error
+            busy = isinstance(error, IntegrityError) or "deadlock" in str(error).lower()
+            kind = CatalogBusyError if busy else CatalogError
+            raise kind(_explain(self.shown_url, error)) from error
 
     def _upgrade(self) -> None:
         with self._writing.connect() as connection, connection.begin():

@@ -17,6 +17,10 @@ class CatalogError(StagerError):
     """The run catalog cannot be read or written."""
 
 
+class CatalogBusyError(CatalogError):
+    """Another stager wrote the same rows at the same moment; nothing of ours was written."""
+
+
 class FileError(StagerError):
     """A local file is damaged, gone, or was changed while it was staged."""
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 from stager import claims
 from stager.catalog import Catalog
 from stager.discovery import FoundFile
-from stager.errors import FileError, StagerError
+from stager.errors import CatalogBusyError, FileError, StagerError
 from stager.hashing import FileHashes
 from stager.models import Claimed, File, Replica, Run, State, Storage, now
 from stager.rundescription import describe_run, runlog_row
@@ -25,6 +25,8 @@ Row = TypeVar("Row", bound=File | Replica)
 
 CLOUD: Final = "cloud"
 _IN_ONE_GO: Final = 500
+_REGISTER_TRIES: Final = 5
+"""Two stagers may find the same new files at the same moment; MariaDB refuses the second."""
 _GONE: Final = "is gone from the folder before it was staged; put it back"
 
 
@@ -45,6 +47,17 @@ class Ledger:
 
         :param folders: those that were searched: files of theirs that are not found are gone.
         """
+        for tries_left in reversed(range(_REGISTER_TRIES)):
+            try:
+                self._register_new(found)
+                break
+            except CatalogBusyError:
+                if not tries_left:
+                    raise
+        self._mark_gone({str(f.path) for f in found}, {str(folder) for folder in folders})
+        return self.unfinished()
+
+    def _register_new(self, found: Sequence[FoundFile]) -> None:
         with self.catalog.read() as session:
             known = {file.path: file for file in session.scalars(select(File))}
         fresh = [f for f in found if _differs(known.get(str(f.path)), f)]
@@ -52,8 +65,6 @@ class Ledger:
             with self.catalog.write() as session:
                 for file in fresh[first : first + _IN_ONE_GO]:
                     self._register(session, file)
-        self._mark_gone({str(f.path) for f in found}, {str(folder) for folder in folders})
-        return self.unfinished()
 
     def unfinished(self) -> list[File]:
         """Return the files with work left, with their replicas; those that failed come last."""

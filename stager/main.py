@@ -1,4 +1,4 @@
-"""``cygno-stager``: bring completed runs to S3 and into the run catalog."""
+"""Bring completed runs to S3 and into the run catalog (``cygno-stager``)."""
 
 import json
 import logging
@@ -20,14 +20,13 @@ from rich.progress import (
 )
 from sqlalchemy import make_url
 
-from experiment.client import Client
 from experiment.errors import ExperimentError
 from stager import status as catalog_status
-from stager.attach import connect_if_up, current_run, find_folder
+from stager.attach import Attached, connect_if_up, find_folder
 from stager.catalog import Catalog
 from stager.configuration import Configuration, configure
 from stager.daemon import Daemon
-from stager.errors import StagerError
+from stager.errors import ConfigurationError, StagerError
 from stager.once import as_json as once_json
 from stager.once import complaints, stage_once
 from stager.outcome import WAITING, Pass
@@ -122,20 +121,21 @@ def once(
     """
     options = _options(locals())
     folder = find_folder(experiment)
-    client = connect_if_up("cygno-stager-once", experiment, folder)
+    attached = Attached(connect_if_up("cygno-stager-once", experiment, folder))
     result, catalog_url, error = Pass(), "", ""
     try:
-        configuration = configure(options, folder, client, config)
+        configuration = configure(options, folder, attached.client, config)
         catalog_url = _shown(configuration.catalog_url)
-        result = stage_once(configuration, lambda: current_run(client), _pulse(client), Bars())
+        result = stage_once(configuration, attached.current_run, attached.pulse, Bars())
+    except ConfigurationError:
+        raise  # misuse: nothing was tried
     except (StagerError, ExperimentError) as failure:
         error = str(failure)
     except KeyboardInterrupt:
         _complain("interrupted; what was begun is gone on with the next time")
         raise typer.Exit(130) from None
     finally:
-        if client is not None:
-            client.disconnect()
+        attached.close()
     _report_once(result, catalog_url, error, as_json)
 
 
@@ -214,15 +214,12 @@ def status(
       cygno-stager status --experiment demo --run 42 --json
     """
     folder = find_folder(experiment)
-    client = None
-    if folder is None:  # the data folder, and with it the catalog, may be known to MIDAS only
-        client = connect_if_up("cygno-stager-status", experiment, folder)
+    attached = Attached(connect_if_up("cygno-stager-status", experiment, folder))
     try:
         given = {"data_dir": str(data_dir) if data_dir else None, "catalog": catalog}
-        configuration = configure(given, folder, client, config)
+        configuration = configure(given, folder, attached.client, config)
     finally:
-        if client is not None:
-            client.disconnect()
+        attached.close()
     shown = _shown(configuration.catalog_url)
     runs = []
     if _catalog_exists(configuration):
@@ -258,10 +255,6 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _pulse(client: Client | None) -> Any:
-    return (lambda: client.communicate(1)) if client is not None else (lambda: None)
-
-
 def _shown(catalog_url: str) -> str:
     return make_url(catalog_url).render_as_string(hide_password=True)
 
@@ -281,9 +274,12 @@ def _complain(line: str) -> None:
 
 
 def main() -> None:
-    """Run the command; a failure is one line and exit code 1."""
+    """Run the command; a failure is one line and exit code 1, misuse exit code 2."""
     try:
         app()
+    except ConfigurationError as error:
+        _complain(str(error))
+        sys.exit(2)
     except (StagerError, ExperimentError) as error:
         _complain(str(error))
         sys.exit(1)

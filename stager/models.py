@@ -14,7 +14,6 @@ from sqlalchemy import (
     Boolean,
     DateTime,
     Double,
-    Float,
     ForeignKey,
     Index,
     Integer,
@@ -112,24 +111,24 @@ class Runlog(Base):
     run_description: Mapped[str | None] = mapped_column(Text)
     start_time: Mapped[datetime | None] = mapped_column(DateTime)
     exposure_sec: Mapped[float | None] = mapped_column(Double)
-    GEM3_V: Mapped[float | None] = mapped_column(Float)
-    GEM2_V: Mapped[float | None] = mapped_column(Float)
-    GEM1_V: Mapped[float | None] = mapped_column(Float)
-    T2_V: Mapped[float | None] = mapped_column(Float)
-    T1_V: Mapped[float | None] = mapped_column(Float)
-    DRIFT_V: Mapped[float | None] = mapped_column(Float)
-    OFFSET_V: Mapped[float | None] = mapped_column(Float)
-    PMT1_V: Mapped[float | None] = mapped_column(Float)
-    PMT2_V: Mapped[float | None] = mapped_column(Float)
-    PMT3_V: Mapped[float | None] = mapped_column(Float)
-    PMT4_V: Mapped[float | None] = mapped_column(Float)
+    GEM3_V: Mapped[float | None] = mapped_column(Double)
+    GEM2_V: Mapped[float | None] = mapped_column(Double)
+    GEM1_V: Mapped[float | None] = mapped_column(Double)
+    T2_V: Mapped[float | None] = mapped_column(Double)
+    T1_V: Mapped[float | None] = mapped_column(Double)
+    DRIFT_V: Mapped[float | None] = mapped_column(Double)
+    OFFSET_V: Mapped[float | None] = mapped_column(Double)
+    PMT1_V: Mapped[float | None] = mapped_column(Double)
+    PMT2_V: Mapped[float | None] = mapped_column(Double)
+    PMT3_V: Mapped[float | None] = mapped_column(Double)
+    PMT4_V: Mapped[float | None] = mapped_column(Double)
     HV_STATE: Mapped[int | None] = mapped_column(Integer)
     sequencer_running: Mapped[bool | None] = mapped_column(Boolean)
     sequence_filename: Mapped[str | None] = mapped_column(Text)
     pmt_acquisition: Mapped[bool | None] = mapped_column(Boolean)
     pedestal_run: Mapped[bool | None] = mapped_column(Boolean)
     source_type: Mapped[int | None] = mapped_column(Integer)
-    source_position: Mapped[float | None] = mapped_column(Float)
+    source_position: Mapped[float | None] = mapped_column(Double)
     discrimination_threshold: Mapped[int | None] = mapped_column(Integer)
     trigger_veto_time: Mapped[int | None] = mapped_column(Integer)
     trigger_logic: Mapped[int | None] = mapped_column(Integer)
@@ -141,7 +140,7 @@ class Runlog(Base):
     storage_local_status: Mapped[int | None] = mapped_column(Integer, default=-1)
     storage_cloud_status: Mapped[int | None] = mapped_column(Integer, default=-1)
     storage_tape_status: Mapped[int | None] = mapped_column(Integer, default=-1)
-    total_gas_flow: Mapped[float | None] = mapped_column(Float, default=-1.0)
+    total_gas_flow: Mapped[float | None] = mapped_column(Double, default=-1.0)
     file_size: Mapped[int | None] = mapped_column(BigInteger)
     file_checksum: Mapped[str | None] = mapped_column(String(32))
     file_s3_tag: Mapped[str | None] = mapped_column(String(64))

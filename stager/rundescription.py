@@ -78,6 +78,9 @@ def _replay_source(begin: dict[str, Any]) -> str | None:
 
 def _note(run: Run, file: File, scan: RunScan) -> str | None:
     notes = []
+    said = get(scan.begin or {}, "/Runinfo/Run number", run.run_number)
+    if said != run.run_number:
+        notes.append(f"the ODB dump in {file.name} is of run {said}")
     if scan.damage:
         notes.append(f"{file.name} cannot be read beyond {scan.damage}")
     if not scan.has_end:

@@ -1,29 +1,45 @@
 """The catalog's schema: made at first connection, brought up to date, never read if newer."""
 
+import re
 import sqlite3
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, inspect, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    Double,
+    Integer,
+    String,
+    Text,
+    create_engine,
+    inspect,
+    select,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
+from rawdata.datamodel import RUNLOG_COLUMNS, STORAGE_STATUS, SqlColumn
 from stager.catalog import Catalog
 from stager.errors import CatalogError
-from stager.models import Base, File, Run, Runlog, now
+from stager.models import Base, File, Run, Runlog, Storage, now
 from tests.stager.staging import PROCESSES
 
-RUNLOG = (
-    "run_number run_description start_time exposure_sec GEM3_V GEM2_V GEM1_V T2_V T1_V DRIFT_V "
-    "OFFSET_V PMT1_V PMT2_V PMT3_V PMT4_V HV_STATE sequencer_running sequence_filename "
-    "pmt_acquisition pedestal_run source_type source_position discrimination_threshold "
-    "trigger_veto_time trigger_logic run_type drs4_correction_active shielding_configuration "
-    "stop_time number_of_events storage_local_status storage_cloud_status storage_tape_status "
-    "total_gas_flow file_size file_checksum file_s3_tag online_reco_status"
-)
+KINDS = {
+    "INTEGER": Integer,
+    "BIGINT": BigInteger,
+    "TEXT": Text,
+    "VARCHAR": String,
+    "CHAR": String,
+    "DATETIME": DateTime,
+    "DOUBLE": Double,
+    "BOOLEAN": Boolean,
+}
+"""First word of a type in the table of the data model -> its class here."""
 
 
 @pytest.fixture
@@ -37,7 +53,17 @@ def test_runlog_has_cygnos_columns_in_their_order(url: str) -> None:
     engine = create_engine(url)
     names = [column["name"] for column in inspect(engine).get_columns("Runlog")]
     engine.dispose()
-    assert names == RUNLOG.split()
+    assert names == [column.name for column in RUNLOG_COLUMNS]
+
+
+@pytest.mark.parametrize("column", RUNLOG_COLUMNS, ids=lambda column: column.name)
+def test_runlog_has_the_types_of_the_data_model(column: SqlColumn) -> None:
+    kind = KINDS[re.split(r"\W", column.sql_type)[0]]
+    assert type(Runlog.__table__.c[column.name].type) is kind
+
+
+def test_statuses_are_cygnos_numbers() -> None:
+    assert {value for _, value, _ in STORAGE_STATUS} == {int(status) for status in Storage}
 
 
 def test_migrations_lead_to_the_models(url: str) -> None:

@@ -52,7 +52,7 @@ def daemon(folder: Folder, **environment: str) -> Iterator[Any]:
     try:
         yield process
         process.terminate()
-        process.join(20)
+        process.join(45)
         assert process.exitcode == 0, log.read_text()
     finally:
         process.kill()
@@ -65,13 +65,13 @@ def experiment(folder: Folder) -> Iterator[Client]:
     server = PROCESSES.Process(target=run_experiment, args=(folder.path,))
     server.start()
     try:
-        wait_until(lambda: find_server(folder.path) or not server.is_alive(), 20)
+        wait_until(lambda: find_server(folder.path) or not server.is_alive(), 45)
         client = connect("test", folder.path)
         yield client
         client.disconnect()
     finally:
         server.terminate()
-        server.join(20)
+        server.join(45)
 
 
 def status_of(client: Client) -> str:
@@ -85,10 +85,10 @@ def test_it_stages_what_comes_without_an_experiment(folder: Folder, data: Path) 
     with daemon(folder):
         folder.add(data / "run01104.mid", ".copying")
         (folder.data / ".copying").rename(folder.data / "run01104.mid")
-        wait_until(lambda: "run01104.mid" in folder.objects(), 20, "the first run")
+        wait_until(lambda: "run01104.mid" in folder.objects(), 45, "the first run")
         folder.add(data / "run01105.mid.bz2", ".copying")
         (folder.data / ".copying").rename(folder.data / "run01105.mid.bz2")
-        wait_until(lambda: "run01105.mid.bz2" in folder.objects(), 20, "the second run")
+        wait_until(lambda: "run01105.mid.bz2" in folder.objects(), 45, "the second run")
 
 
 def test_a_server_that_comes_back_is_used(folder: Folder, data: Path) -> None:
@@ -99,9 +99,9 @@ def test_a_server_that_comes_back_is_used(folder: Folder, data: Path) -> None:
     folder.add(data / "run01104.mid")
     with daemon(folder):
         log = folder.path / "daemon.log"
-        wait_until(lambda: "cannot be reached" in log.read_text(), 20, "the failure")
+        wait_until(lambda: "cannot be reached" in log.read_text(), 45, "the failure")
         keys.write_text(right)
-        wait_until(lambda: "run01104.mid" in folder.objects(), 20, "the run")
+        wait_until(lambda: "run01104.mid" in folder.objects(), 45, "the run")
     # Said once, however often it was tried.
     assert log.read_text().count("cannot be reached") == 1
 
@@ -110,18 +110,18 @@ def test_a_catalog_that_comes_back_is_used(folder: Folder, data: Path) -> None:
     away = folder.path / "away"
     with daemon(folder, CYGNO_STAGER_CATALOG=f"sqlite:///{away}/catalog.sqlite"):
         log = folder.path / "daemon.log"
-        wait_until(lambda: "unable to open database file" in log.read_text(), 20, "the failure")
+        wait_until(lambda: "unable to open database file" in log.read_text(), 45, "the failure")
 
 
 def test_it_is_a_program_of_the_experiment(folder: Folder, data: Path) -> None:
     with experiment(folder) as client, daemon(folder):
-        wait_until(lambda: status_of(client), 20, "the stager in the ODB")
+        wait_until(lambda: status_of(client), 45, "the stager in the ODB")
         clients = client.odb_get("/System/Clients")
         assert "cygno-stager" in [entry["Name"] for entry in clients.values()]
         assert client.odb_get("/Equipment/Stager/Settings/Part size MiB") == 16
         folder.add(data / "run01104.mid", ".copying")
         (folder.data / ".copying").rename(folder.data / "run01104.mid")
-        wait_until(lambda: status_of(client) == "1 files staged", 20, "the run")
+        wait_until(lambda: status_of(client) == "1 files staged", 45, "the run")
         variables = client.odb_get("/Equipment/Stager/Variables")
         assert (variables["Files staged"], variables["Last run staged"]) == (1, 1104)
         assert "run01104.mid" in folder.objects()
@@ -131,13 +131,13 @@ def test_it_is_a_program_of_the_experiment(folder: Folder, data: Path) -> None:
 
 def test_the_current_run_is_left_alone_until_it_ends(folder: Folder, data: Path) -> None:
     with experiment(folder) as client, daemon(folder):
-        wait_until(lambda: status_of(client), 20, "the stager in the ODB")
+        wait_until(lambda: status_of(client), 45, "the stager in the ODB")
         client.start_run(1104)
         folder.add(data / "run01104.mid")
-        wait_until(lambda: "1 waiting" in status_of(client), 20, "the run to be seen")
+        wait_until(lambda: "1 waiting" in status_of(client), 45, "the run to be seen")
         assert folder.objects() == {}
         client.stop_run()
-        wait_until(lambda: status_of(client) == "1 files staged", 20, "the run to be staged")
+        wait_until(lambda: status_of(client) == "1 files staged", 45, "the run to be staged")
 
 
 def test_a_failure_is_an_alarm_and_ends_with_its_cause(folder: Folder, data: Path) -> None:
@@ -146,13 +146,13 @@ def test_a_failure_is_an_alarm_and_ends_with_its_cause(folder: Folder, data: Pat
     right = path.read_bytes()
     path.write_bytes(right[:-1] + b"?")
     with experiment(folder) as client, daemon(folder):
-        wait_until(lambda: "is damaged" in status_of(client), 20, "the failure in the ODB")
+        wait_until(lambda: "is damaged" in status_of(client), 45, "the failure in the ODB")
         assert client.odb_get("/Equipment/Stager/Common/Status color") == "redLight"
-        wait_until(lambda: "Stager" in client.get_triggered_alarms(), 20, "the alarm")
+        wait_until(lambda: "Stager" in client.get_triggered_alarms(), 45, "the alarm")
         assert any("is damaged" in line for line in client.get_recent_messages(20))
         path.write_bytes(right)
-        wait_until(lambda: "files staged" in status_of(client), 20, "the run to be staged")
-        wait_until(lambda: "Stager" not in client.get_triggered_alarms(), 20, "the alarm's end")
+        wait_until(lambda: "files staged" in status_of(client), 45, "the run to be staged")
+        wait_until(lambda: "Stager" not in client.get_triggered_alarms(), 45, "the alarm's end")
 
 
 @pytest.mark.slow
@@ -160,7 +160,7 @@ def test_it_outlives_the_experiment(folder: Folder, data: Path) -> None:
     with ExitStack() as both:
         with experiment(folder) as client:
             both.enter_context(daemon(folder))
-            wait_until(lambda: status_of(client), 20, "the stager in the ODB")
+            wait_until(lambda: status_of(client), 45, "the stager in the ODB")
         folder.add(data / "run01104.mid")
         wait_until(lambda: "run01104.mid" in folder.objects(), 40, "the run, with no experiment")
         with experiment(folder) as client:
@@ -170,7 +170,7 @@ def test_it_outlives_the_experiment(folder: Folder, data: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_when_asked(folder: Folder, number: int) -> None:
     with daemon(folder) as process:
-        wait_until(folder.catalog_file.exists, 20, "the daemon to work")
+        wait_until(folder.catalog_file.exists, 45, "the daemon to work")
         os.kill(process.pid, number)
-        process.join(20)
+        process.join(45)
         assert process.exitcode == 0

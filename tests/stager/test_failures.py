@@ -343,3 +343,9 @@ def test_the_command_without_an_experiment_says_what_it_needs(folder: Folder) ->
     assert (done.returncode, done.stdout) == (1, "")
     assert f"the data folder {folder.path}/data cannot be read" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_misuse_is_told_from_failure(folder: Folder) -> None:
+    done = command(folder, "once", "--part-size-mib", "3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "part_size_mib is 3 in --part-size-mib; allowed: greater than or" in done.stderr

@@ -1,6 +1,7 @@
 """Run log columns from ODB dumps such as those of the LNGS detector."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +124,9 @@ def test_replayed_runs_say_where_they_come_from(folder: Folder) -> None:
     folder.stage()
     assert folder.run(7).source == "Source file: /data/run01104.mid; Source run: 1104"
     assert folder.run(8).source is None
+
+
+def test_a_file_under_another_runs_name_is_noted(folder: Folder, data: Path) -> None:
+    folder.add(data / "run01104.mid", "run00009.mid")
+    folder.stage()
+    assert folder.run(9).note == "the ODB dump in run00009.mid is of run 1104"
