@@ -10,9 +10,6 @@ from analyzer.errors import AnalyzerError
 from analyzer.settings import SETTINGS_PATH, AnalyzerSettings
 from rawdata import odbdump
 
-TRIGGER_EVENT_ID = 1
-"""Event id of the Trigger equipment: its events hold the frames."""
-
 
 @dataclass(frozen=True)
 class RunConditions:

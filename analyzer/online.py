@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from analyzer.analysis import RunAnalysis
-from analyzer.conditions import TRIGGER_EVENT_ID, RunConditions, conditions_of
+from analyzer.conditions import RunConditions, conditions_of
 from analyzer.errors import AnalyzerError
 from analyzer.finisher import Finisher, Outcome
 from analyzer.lookup import PedestalLookup
@@ -31,6 +31,7 @@ from experiment.constants import (
 )
 from experiment.errors import MidasError, SettingsError
 from experiment.settings import declare, load, unknown_keys
+from rawdata.datamodel import is_trigger_equipment, is_trigger_event
 
 CLIENT_NAME: Final = "cygno-analyzer"
 BUFFER: Final = "SYSTEM"
@@ -78,7 +79,7 @@ class OnlineAnalyzer:
         self._report_due_s = 0.0
         self._outcome: Outcome | None = None
         self._is_alarmed = False
-        client.register_event_request(self._buffer, TRIGGER_EVENT_ID, -1, GET_NONBLOCKING)
+        client.register_event_request(self._buffer, -1, -1, GET_NONBLOCKING)
         client.register_transition_callback(TR_START, START_SEQUENCE, self._start)
         client.register_transition_callback(TR_STOP, STOP_SEQUENCE, self._stop)
         client.register_transition_callback(TR_STARTABORT, START_SEQUENCE, self._abort)
@@ -161,6 +162,9 @@ class OnlineAnalyzer:
             if data is None:
                 self._slots.give(slot)
                 break
+            if not is_trigger_event(int.from_bytes(data[:2], "little")):
+                self._slots.give(slot)
+                continue
             run.take(data, slot)
             worked = True
         return worked
@@ -280,12 +284,16 @@ class OnlineAnalyzer:
         return self._given_folder or Path(str(self._odb("/Logger/Data dir") or "."))
 
     def _events_sent(self, run_number: int) -> int | None:
-        """Return how many events the trigger frontend sent in a run, None if it does not say."""
-        if self._odb("/Equipment/Trigger/Run/Run number") == run_number:
-            sent = self._odb("/Equipment/Trigger/Run/Events sent")
-        else:
-            sent = self._odb("/Equipment/Trigger/Statistics/Events sent")
-        return int(sent) if isinstance(sent, int | float) else None
+        """Return how many events the trigger frontends sent in a run, None if none says it."""
+        names = self._client.odb_get("/Equipment", recurse_dir=False)
+        equipment = [f"/Equipment/{name}" for name in names if is_trigger_equipment(name)]
+        took_part = [
+            f"{path}/Run" for path in equipment if self._odb(f"{path}/Run/Run number") == run_number
+        ]
+        places = took_part or ["/Equipment/Trigger/Statistics"]
+        counts = [self._odb(f"{place}/Events sent") for place in places]
+        sent = [int(count) for count in counts if isinstance(count, int | float)]
+        return sum(sent) if sent else None
 
     def _run_file(self) -> Path | None:
         """Return the file that the logger wrote, None if it wrote none."""

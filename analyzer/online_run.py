@@ -18,6 +18,7 @@ from analyzer.lookup import PedestalLookup
 from analyzer.pipeline import Pipeline
 from analyzer.record import Counts, begin_attributes
 from analyzer.slots import Slot, Slots
+from rawdata.datamodel import TRIGGER_EVENT_ID
 from rawdata.errors import EventError
 from rawdata.event import Event, parse_event
 
@@ -61,6 +62,14 @@ class _Analyzed:
     slot: Slot
 
 
+@dataclass
+class _Source:
+    """Serial numbers of one frontend: of its first event in a run, and of the last that came."""
+
+    base: int
+    last: int
+
+
 class OnlineRun:
     """A run that is analyzed while it goes on.
 
@@ -87,15 +96,13 @@ class OnlineRun:
         self.counts = Counts()
         self.quality = Quality()
         self.messages: deque[tuple[str, bool]] = deque()
-        self.first_serial: int | None = None
-        self.last_serial = -1
         self.gaps = 0
         """Events that did not come although later ones did."""
         self.broken = 0
         """Events that came damaged, or larger than the memory for them."""
         self.end_time = 0
         self.bytes = 0
-        self._base = 0
+        self._sources: dict[int, _Source] = {}
         self._problems = 0
         self.workers = workers
         self.lookup_folders = lookup.folders
@@ -136,17 +143,19 @@ class OnlineRun:
     def _count(self, event: Event) -> int:
         """Count an event that came, and return its index in the run."""
         serial = event.serial_number
-        if self.first_serial is None:
+        source = self._sources.get(event.event_id)
+        if source is None:
             # Frontends number the events of a run from 0, some from 1. Which of the two it is, and
             # whether earlier events were missed, is known at the end, from their total number.
-            self.first_serial = serial
-            self._base = 1 if serial == 1 and not self.joined else 0
-            self.last_serial = self._base - 1
-        self.gaps += max(0, serial - self.last_serial - 1)
-        self.last_serial = max(self.last_serial, serial)
+            base = 1 if serial == 1 and not self.joined else 0
+            source = self._sources[event.event_id] = _Source(base, base - 1)
+        self.gaps += max(0, serial - source.last - 1)
+        source.last = max(source.last, serial)
         self.counts.seen += 1
         self.end_time = event.timestamp
-        return max(0, serial - self._base)
+        if event.event_id != TRIGGER_EVENT_ID:  # one of several frontends: as they came
+            return self.counts.seen - 1
+        return max(0, serial - source.base)
 
     def _go_on(self) -> None:
         """Hand pending events to the workers, as long as their cameras have pedestals."""
@@ -227,7 +236,7 @@ class OnlineRun:
     @property
     def fraction_seen(self) -> float:
         """Events that came in over those that were sent up to the last that came, 0 to 1."""
-        sent = self.last_serial - self._base + 1
+        sent = sum(source.last - source.base + 1 for source in self._sources.values())
         return self.counts.seen / sent if sent > 0 else 1.0
 
     def missed_of(self, sent: int | None) -> str:

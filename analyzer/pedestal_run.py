@@ -5,13 +5,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from analyzer.conditions import TRIGGER_EVENT_ID, RunConditions, conditions_of
+from analyzer.conditions import RunConditions, conditions_of
 from analyzer.errors import PedestalError, RunDataError
 from analyzer.frames import decode_frame
 from analyzer.pedestal import Pedestal, PedestalBuilder
 from analyzer.pedestal_files import pedestal_name, write_pedestals
 from analyzer.run_files import run_number_of
 from analyzer.settings import AnalyzerSettings
+from rawdata.datamodel import is_trigger_event
 from rawdata.errors import RawDataError
 from rawdata.event import Event
 from rawdata.layouts import camera as camera_banks
@@ -37,7 +38,7 @@ class PedestalRun:
         if event.event_id == CAMERA_STATUS_EVENT_ID:
             with suppress(RawDataError):
                 self._temperatures = [float(t) for t in slow.decode_camera_temperatures(event)]
-        if event.event_id != TRIGGER_EVENT_ID:
+        if not is_trigger_event(event.event_id):
             return
         for camera in camera_banks.camera_indices(event):
             known = self._builders.get(camera)
@@ -111,7 +112,7 @@ def make_pedestal(
         try:
             for event in file:
                 run.add(event)
-                events += event.event_id == TRIGGER_EVENT_ID
+                events += is_trigger_event(event.event_id)
                 progress(events, file.bytes_read / max(file.file_bytes, 1))
         except RunFileError as error:
             problems.append(str(error))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.analysis import EventResult, RunAnalysis
-from analyzer.conditions import TRIGGER_EVENT_ID, conditions_of, settings_of
+from analyzer.conditions import conditions_of, settings_of
 from analyzer.drs4 import Drs4Tables, read_tables
 from analyzer.errors import PedestalError, RunDataError
 from analyzer.lookup import PedestalLookup, Tell
@@ -19,6 +19,7 @@ from analyzer.record import Counts, begin_attributes, end_attributes
 from analyzer.results import ResultsWriter
 from analyzer.run_files import run_number_of
 from analyzer.settings import AnalyzerSettings
+from rawdata.datamodel import is_trigger_event
 from rawdata.event import END_OF_RUN
 from rawdata.runfile import RunFile, RunFileError
 
@@ -158,7 +159,7 @@ class _Reader:
                 if event.event_id == END_OF_RUN:
                     self.summary.has_end = True
                     self.end_time = event.timestamp
-                if event.event_id != TRIGGER_EVENT_ID:
+                if not is_trigger_event(event.event_id):
                     continue
                 for result in pipeline.make_room():
                     take(result)

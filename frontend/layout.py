@@ -8,7 +8,6 @@ the run is free-running. Generation C adds ``TIME`` to the first event. See docs
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntFlag
 from typing import Literal
 
 import numpy as np
@@ -18,25 +17,15 @@ from frontend.triggers import TriggerBatch
 from hardware.camera import CameraInfo, FrameInfo
 from hardware.digitizer import DigitizerInfo
 from rawdata.build import EventBuilder, event_bytes
+from rawdata.datamodel import TRIGGER_EVENT_ID
+from rawdata.datamodel import EventFlag as EventFlag
 from rawdata.layouts import camera as camera_banks
 from rawdata.layouts import digitizer as digitizer_banks
 from rawdata.layouts import times
 from rawdata.layouts.digitizer import BoardHeader, DigitizerHeader
 from rawdata.tid import Tid
 
-TRIGGER_EVENT_ID = 1
 _LOW_TAG_MASK = 0x3FFFFFFF  # generation C keeps 30 bits of the V1742's low word
-
-
-class EventFlag(IntFlag):
-    """What the trigger mask of an event's header says; 0 in a good event, as in CYGNO's."""
-
-    INCOMPLETE = 1
-    """A camera or a board did not answer in time: its part is missing or may be."""
-    FRAMES_LOST_BEFORE = 2
-    """Frames are missing between this event and the one before; FID<i> tells how many."""
-    TRIGGERS_LOST = 4
-    """Triggers of this frame were lost: more than one event holds, or no memory for them."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +83,14 @@ class EventLayout:
 
     :param boards: none in mode `free`.
     :param max_triggers: triggers that one event holds, per board.
+    :param event_id: of the equipment that sends them.
     """
 
     cameras: tuple[CameraInfo, ...]
     boards: tuple[Board, ...]
     max_triggers: int
     generation: Literal["A", "C"] = "A"
+    event_id: int = TRIGGER_EVENT_ID
 
     @property
     def max_bytes(self) -> int:
@@ -125,7 +116,7 @@ class EventLayout:
 
     def prepare(self, memory: memoryview) -> EventMemory:
         """Give the camera banks their place in memory of at least `max_bytes`."""
-        builder = EventBuilder(memory, TRIGGER_EVENT_ID)
+        builder = EventBuilder(memory, self.event_id)
         pixels = [
             camera_banks.reserve_frame(builder, (info.rows, info.columns), number)
             for number, info in enumerate(self.cameras)

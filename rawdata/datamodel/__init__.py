@@ -4,7 +4,20 @@
 anything here is a change of the data model, and is said so in the changelog.
 """
 
-from rawdata.datamodel.events import BANKS, EVENTS, BankKind, EventKind
+from rawdata.datamodel.events import (
+    BANKS,
+    EVENTS,
+    FIRST_INDEXED_STATUS_ID,
+    MAX_INDEX,
+    TRIGGER_EVENT_ID,
+    TRIGGER_MASK,
+    BankKind,
+    EventFlag,
+    EventKind,
+    is_trigger_equipment,
+    is_trigger_event,
+    trigger_event_id,
+)
 from rawdata.datamodel.odb import ODB_KEYS, OdbKey
 from rawdata.datamodel.page import render
 from rawdata.datamodel.runlog import RUNLOG_COLUMNS, STORAGE_STATUS, SqlColumn
@@ -12,12 +25,20 @@ from rawdata.datamodel.runlog import RUNLOG_COLUMNS, STORAGE_STATUS, SqlColumn
 __all__ = [
     "BANKS",
     "EVENTS",
+    "FIRST_INDEXED_STATUS_ID",
+    "MAX_INDEX",
     "ODB_KEYS",
     "RUNLOG_COLUMNS",
     "STORAGE_STATUS",
+    "TRIGGER_EVENT_ID",
+    "TRIGGER_MASK",
     "BankKind",
+    "EventFlag",
     "EventKind",
     "OdbKey",
     "SqlColumn",
+    "is_trigger_equipment",
+    "is_trigger_event",
     "render",
+    "trigger_event_id",
 ]

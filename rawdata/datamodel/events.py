@@ -1,15 +1,84 @@
 """Events and banks. Sources: CYGNUS-RD/daq ``online/{cygnus_fe.cxx,scfe.cxx,gem_hv.cxx}``."""
 
 from dataclasses import dataclass
+from enum import IntFlag
 from typing import Final
 
 from rawdata.event import BEGIN_OF_RUN, END_OF_RUN, MESSAGE
 from rawdata.tid import Tid
 
+TRIGGER_EVENT_ID: Final = 1
+"""Events of equipment Trigger: CYGNO's one frontend for cameras and digitizers."""
+FIRST_INDEXED_EVENT_ID: Final = 100
+"""Events of equipment Trigger00; that of index i has 100 + i."""
+FIRST_INDEXED_STATUS_ID: Final = 200
+"""Events of equipment CameraStatus00; that of index i has 200 + i."""
+MAX_INDEX: Final = 99
+
+
+def trigger_event_id(index: int | None = None) -> int:
+    """Return the id of the events that the trigger frontend of an index sends.
+
+    >>> trigger_event_id(), trigger_event_id(2)
+    (1, 102)
+
+    :param index: of the frontend, 0 to 99; None where there is one frontend alone.
+    :raises ValueError: if there is no such index.
+    """
+    if index is None:
+        return TRIGGER_EVENT_ID
+    if not 0 <= index <= MAX_INDEX:
+        raise ValueError(f"the index of a frontend is {index}; allowed: 0 to {MAX_INDEX}")
+    return FIRST_INDEXED_EVENT_ID + index
+
+
+def is_trigger_event(event_id: int) -> bool:
+    """Tell whether events of this id hold frames and waveforms.
+
+    >>> [is_trigger_event(number) for number in (1, 3, 100, 199, 200)]
+    [True, False, True, True, False]
+    """
+    return event_id == TRIGGER_EVENT_ID or 0 <= event_id - FIRST_INDEXED_EVENT_ID <= MAX_INDEX
+
+
+def is_trigger_equipment(name: str) -> bool:
+    """Tell whether an equipment of this name sends such events.
+
+    >>> [is_trigger_equipment(name) for name in ("Trigger", "Trigger02", "TriggerModule")]
+    [True, True, False]
+    """
+    index = name.removeprefix("Trigger")
+    return name == "Trigger" or (index != name and len(index) == 2 and index.isdecimal())
+
+
+class EventFlag(IntFlag):
+    """What the trigger mask of a Trigger event says; 0 in a good event, as in CYGNO's."""
+
+    INCOMPLETE = 1
+    FRAMES_LOST_BEFORE = 2
+    TRIGGERS_LOST = 4
+
+
+TRIGGER_MASK: Final = (
+    (
+        EventFlag.INCOMPLETE,
+        "A camera or a board did not answer in time: its part is missing or may be",
+    ),
+    (
+        EventFlag.FRAMES_LOST_BEFORE,
+        "Frames are missing between this event and the one before; FID<i> tells how many",
+    ),
+    (
+        EventFlag.TRIGGERS_LOST,
+        "Triggers of this frame were lost: more than one event holds, or no memory for them",
+    ),
+)
+"""Bits of the trigger mask, and their meaning."""
+
 
 @dataclass(frozen=True)
 class EventKind:
-    """Events of one id."""
+    """Events of one id, or of several in a row."""
 
     event_id: int
     equipment: str
@@ -18,6 +87,8 @@ class EventKind:
     banks: tuple[str, ...]
     """Names of its banks, in their order; ``<i>`` is a camera's number."""
     note: str = ""
+    last_id: int | None = None
+    """The last of several ids."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +106,7 @@ class BankKind:
 
 EVENTS: Final = (
     EventKind(
-        1,
+        TRIGGER_EVENT_ID,
         "Trigger",
         "every kept frame",
         ("TIME", "CAM<i>", "CZ<i>", "FID<i>", "TSP<i>", "DIG0", "DGH0"),
@@ -43,6 +114,15 @@ EVENTS: Final = (
         "TIME in the first event of generations B and C only; DIG0 and DGH0 not in free-running "
         "mode. The header's time is unix seconds (A) or milliseconds since TIME "
         "(B, C). Serial numbers start at 0 in each run, without gap. Readers find banks by name.",
+    ),
+    EventKind(
+        FIRST_INDEXED_EVENT_ID,
+        "Trigger00 to Trigger99",
+        "every kept frame",
+        ("TIME", "CAM<i>", "CZ<i>", "FID<i>", "TSP<i>", "DIG0", "DGH0"),
+        "As Trigger, of one of several frontends, each with cameras of its own (`-i INDEX`); each "
+        "counts its own serial numbers.",
+        last_id=FIRST_INDEXED_EVENT_ID + MAX_INDEX,
     ),
     EventKind(
         3, "HV", "periodic", ("DMND", "MSRD", "CRNT", "STAT", "TPTR"), "GEM and PMT crate; BANK."
@@ -57,6 +137,14 @@ EVENTS: Final = (
     EventKind(5, "Environment", "periodic", ("INPT",), "BANK."),
     EventKind(6, "GasSystem", "every 60 s", ("DMND", "MSRD"), "Gas controller; read only."),
     EventKind(7, "CameraStatus", "every 10 s of a run", ("TCAM",), "BANK."),
+    EventKind(
+        FIRST_INDEXED_STATUS_ID,
+        "CameraStatus00 to CameraStatus99",
+        "every 10 s of a run",
+        ("TCAM",),
+        "As CameraStatus, of the trigger frontend of that index.",
+        last_id=FIRST_INDEXED_STATUS_ID + MAX_INDEX,
+    ),
     EventKind(8, "TriggerModule", "every 10 s", ("TMOD",), "Trigger scalers."),
     EventKind(
         9,

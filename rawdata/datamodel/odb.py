@@ -68,19 +68,42 @@ _CONFIGURATIONS: Final = (
     OdbKey("pmt_acquisition", Tid.BOOL, "PMTs are read; goes to the run log"),
     OdbKey("storage_flag_default", Tid.INT, "Storage status at begin of run: -1"),
     OdbKey("storage_flag_mid_written", Tid.INT, "Storage status at end of run: 0"),
+    OdbKey(
+        "RunControl/StopRequested",
+        Tid.SBYTE,
+        "1: a device failed and the run is to be stopped and started again; 0 calls it off",
+    ),
+    OdbKey("RunControl/StopReason", Tid.STRING, "Why; both are cleared at begin of run"),
 )
 
 _TRIGGER_RUN: Final = (
     OdbKey("Run number", Tid.DWORD, "Which run these counts are of"),
-    OdbKey("Frames acquired", Tid.DWORD, "Frames that the camera delivered"),
-    OdbKey("Frames lost", Tid.DWORD, "Frames that were lost before the event builder"),
+    OdbKey("Frames acquired", Tid.DWORD, "Frames that the cameras delivered"),
+    OdbKey("Frames lost", Tid.DWORD, "Frames lost by camera and by ring, late and unsent"),
+    OdbKey("Frames lost by camera", Tid.DWORD, "Frames missing in the camera's own count"),
+    OdbKey("Frames lost by ring", Tid.DWORD, "Frames that found the ring full"),
+    OdbKey("Frames late", Tid.DWORD, "Frames that came when their event had gone without them"),
+    OdbKey("Frames unsent", Tid.DWORD, "Frames still in the ring after the drain limit"),
+    OdbKey("Frames without trigger", Tid.DWORD, "Frames not kept in mode `pmt`"),
+    OdbKey("Frames paused", Tid.DWORD, "Frames that came while the run was paused"),
+    OdbKey("Frames surplus", Tid.DWORD, "Frames after the last of MaxEvents"),
     OdbKey("Events built", Tid.DWORD, "Events that were built"),
-    OdbKey("Events incomplete", Tid.DWORD, "Events that a board did not complete in time"),
+    OdbKey("Events incomplete", Tid.DWORD, "Events that a device did not complete in time"),
     OdbKey("Events sent", Tid.DWORD, "Events that the buffer took"),
+    OdbKey("Send retries", Tid.DWORD, "Tries to send that found no room in time"),
     OdbKey("Bytes sent", Tid.DOUBLE, "Bytes that the buffer took", "B"),
     OdbKey("Triggers read", Tid.DWORD, "Triggers that the digitizers delivered"),
+    OdbKey("Triggers in events", Tid.DWORD, "Triggers that events hold"),
+    OdbKey("Triggers outside frames", Tid.DWORD, "Triggers of no frame that was kept"),
+    OdbKey("Triggers lost", Tid.DWORD, "Triggers lost by boards, for want of memory or of room"),
     OdbKey("Live time s", Tid.DOUBLE, "Time in which triggers could be taken", "s"),
     OdbKey("Dead time s", Tid.DOUBLE, "Time in which they could not", "s"),
+    OdbKey(
+        "Stop reason",
+        Tid.STRING,
+        "Why the run ended: `MaxEvents`, `asked for`, `frontend ended`, or what failed",
+    ),
+    OdbKey("Restarts", Tid.DWORD, "Automatic starts in a row that led to this run; 0: by hand"),
 )
 
 _OTHERS: Final = (
@@ -111,6 +134,20 @@ _OTHERS: Final = (
     OdbKey("/Equipment/<name>/Statistics/Events sent", Tid.DOUBLE, "Since the begin of the run"),
     OdbKey("/Equipment/<name>/Statistics/Events per sec.", Tid.DOUBLE, "Rate", "Hz"),
     OdbKey("/Equipment/<name>/Statistics/kBytes per sec.", Tid.DOUBLE, "Rate", "kB/s"),
+    *(
+        OdbKey(f"/Equipment/Trigger/Variables/{name}", tid, f"{meaning}; each second", unit)
+        for name, tid, meaning, unit in (
+            ("Rate Hz", Tid.DOUBLE, "Events sent per second", "Hz"),
+            ("Ring level %", Tid.DOUBLE, "Part of the ring that holds frames", "%"),
+            ("Frames acquired", Tid.INT, "As in Run, so far", ""),
+            ("Frames lost", Tid.INT, "As in Run, so far", ""),
+            ("Events incomplete", Tid.INT, "As in Run, so far", ""),
+            ("Send retries", Tid.INT, "As in Run, so far", ""),
+            ("Triggers read", Tid.INT, "As in Run, so far", ""),
+            ("Triggers lost", Tid.INT, "As in Run, so far", ""),
+            ("Last error", Tid.STRING, "The last thing that failed in this run", ""),
+        )
+    ),
     OdbKey("/Equipment/Analyzer/Variables/Ready", Tid.BOOL, "Its kernels are compiled"),
     OdbKey("/Equipment/Analyzer/Run/Run number", Tid.DWORD, "Which run these counts are of"),
     OdbKey("/Equipment/Analyzer/Run/Events seen", Tid.DWORD, "Events that it received"),

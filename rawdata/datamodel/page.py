@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from rawdata.datamodel.events import BANKS, EVENTS
+from rawdata.datamodel.events import BANKS, EVENTS, TRIGGER_MASK, EventKind
 from rawdata.datamodel.odb import ODB_KEYS
 from rawdata.datamodel.runlog import RUNLOG_COLUMNS, STORAGE_STATUS
 from rawdata.event import BEGIN_OF_RUN
@@ -34,7 +34,7 @@ def render() -> str:
                 ("id", "equipment", "when", "banks", "note"),
                 (
                     (
-                        f"{kind.event_id:#x}" if kind.event_id >= BEGIN_OF_RUN else kind.event_id,
+                        _ids(kind),
                         kind.equipment or "MIDAS",
                         kind.when,
                         " ".join(f"`{bank}`" for bank in kind.banks) or "-",
@@ -42,6 +42,12 @@ def render() -> str:
                     )
                     for kind in EVENTS
                 ),
+            ),
+            "## Trigger mask\n",
+            "Of Trigger events. A good event has 0, as CYGNO's; readers ask for all masks (-1).\n",
+            _table(
+                ("bit", "name", "meaning"),
+                ((int(bit), _words(bit.name), meaning) for bit, meaning in TRIGGER_MASK),
             ),
             "## Banks\n",
             _GENERATIONS,
@@ -88,6 +94,15 @@ def render() -> str:
             _table(("storage", "status", "meaning"), STORAGE_STATUS),
         )
     )
+
+
+def _ids(kind: EventKind) -> str:
+    first = f"{kind.event_id:#x}" if kind.event_id >= BEGIN_OF_RUN else str(kind.event_id)
+    return first if kind.last_id is None else f"{first} to {kind.last_id}"
+
+
+def _words(name: str | None) -> str:
+    return (name or "").lower().replace("_", " ")
 
 
 def _type(tid: Tid) -> str:
