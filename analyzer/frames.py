@@ -28,16 +28,17 @@ def as_frame(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
 def decode_frame(
     event: Event, camera: int, settings: AnalyzerSettings, shape: tuple[int, int] | None = None
 ) -> npt.NDArray[np.uint16]:
-    """Return a view on a camera's pixels, (rows, columns) uint16.
+    """Return a camera's pixels, (rows, columns) uint16; a view, unless they are compressed.
 
     :param shape: where it is known; else it is that of a known camera, square, or has the columns
         that the settings say.
     :raises RawDataError: if there is no such frame, or its shape is not known.
     """
-    columns = settings.frame_columns
+    columns, name = settings.frame_columns, camera_banks.bank_name(camera)
+    if name not in event:  # compressed frames say their shape
+        return camera_banks.decode_frame(event, camera, shape)
     if shape is None and columns:
-        pixels = event[camera_banks.bank_name(camera)].size
-        shape = (pixels // columns, columns)
+        shape = (event[name].size // columns, columns)
     try:
         return camera_banks.decode_frame(event, camera, shape)
     except LayoutError as error:

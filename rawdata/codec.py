@@ -43,7 +43,7 @@ _LEVEL: Final = 1
 _BLOCK_BYTES: Final = 1 << 19
 """With streams above 256 KiB zstd looks for matches of 7 bytes or more only, which noise has few
 of: at 2.5 ADU 30 % faster than Blosc2's own choice at 1 % of the size; above 4 MiB the caches end
-(measured; see docs/decisions/0005-frame-codec.md)."""
+(measured; see docs/decisions/0007-frame-codec.md)."""
 
 
 @dataclass(frozen=True, slots=True)

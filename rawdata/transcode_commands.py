@@ -1,6 +1,7 @@
 """Commands ``cygno-rawdata expand`` and ``shrink``: rewrite run files."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -71,6 +72,10 @@ def shrink(
             show_default="shrunk, beside each file",
         ),
     ] = None,
+    columns: Annotated[
+        int,
+        typer.Option(min=0, help="Of frames that are neither square nor of a Quest; 0: none are."),
+    ] = 0,
     compress: NewCompression = None,
     as_json: AsJson = False,
 ) -> None:
@@ -83,9 +88,10 @@ def shrink(
 
       cygno-rawdata shrink run00042.mid.gz --compress none
 
-      cygno-rawdata shrink data/run*.mid* -o archive --json
+      cygno-rawdata shrink data/run*.mid* -o archive --columns 2304 --json
     """
-    _transcode_all(files, output, "shrunk", shrink_event, compress, as_json)
+    recode = partial(shrink_event, columns=columns)
+    _transcode_all(files, output, "shrunk", recode, compress, as_json)
 
 
 def _transcode_all(

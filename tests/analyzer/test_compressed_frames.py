@@ -5,15 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analyzer.analysis import RunAnalysis
+from analyzer.conditions import RunConditions
 from analyzer.dtypes import EventFlag
+from analyzer.frames import decode_frame
 from analyzer.lookup import PedestalLookup
 from analyzer.pedestal_run import make_pedestal
 from analyzer.results import open_results
 from analyzer.runs import analyze_run
 from analyzer.settings import AnalyzerSettings
+from rawdata.errors import LayoutError
+from rawdata.event import parse_event
 from rawdata.recode import shrink_event
 from rawdata.runfile import RunFile
 from rawdata.transcode import transcode_file
+from tests.analyzer.run_making import make_event
 
 
 def analyze(source: Path, folder: Path):
@@ -52,6 +58,20 @@ def test_pedestals_do_not_depend_on_compression(recorded, tmp_path):
     assert not problems
     assert np.array_equal(plain[0].mean, compressed[0].mean)
     assert np.array_equal(plain[0].sigma, compressed[0].sigma)
+
+
+def test_frames_of_any_shape_need_no_setting():
+    pixels = np.full((60, 96), 100, np.uint16)
+    pixels[3, 5] = 777
+    event = make_event(0, {0: pixels})
+    small = parse_event(shrink_event(event, columns=96).event)
+    assert "CZ0" in small
+    for columns in (0, 96, 48):  # what the frame says of itself counts
+        settings = AnalyzerSettings(frame_columns=columns)
+        assert np.array_equal(decode_frame(small, 0, settings), pixels)
+        assert RunAnalysis(RunConditions(1), settings).cameras_without_pedestal(small)
+    with pytest.raises(LayoutError, match=r"is \(60, 96\) pixels, not \(96, 60\)$"):
+        decode_frame(small, 0, AnalyzerSettings(), (96, 60))
 
 
 def test_a_damaged_frame_is_flagged_and_named_and_the_others_are_analyzed(data, tmp_path):

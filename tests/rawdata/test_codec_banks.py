@@ -182,6 +182,16 @@ def test_frames_that_cannot_be_told_are_kept(name: bytes, tid: int, size_bytes: 
     assert (kept.frames, kept.kept, bytes(kept.event)) == (0, 1, raw)
 
 
+def test_frames_of_any_shape_are_compressed_once_their_columns_are_said() -> None:
+    frame = noise(60, 96)
+    event = built(frame)
+    assert shrink_event(event).kept == 1
+    assert shrink_event(event, columns=97).kept == 1
+    shrunk = shrink_event(event, columns=96)
+    assert camera.decode_frame(parse_event(shrunk.event)).shape == (60, 96)
+    assert expand_event(parse_event(shrunk.event)).event == event.raw
+
+
 def test_events_without_frames_stay_as_they_are() -> None:
     for raw in (dump_bytes(), event_bytes((b"INPT", 9, bytes(8)), event_id=5), event_bytes()):
         for recode in (shrink_event, expand_event):

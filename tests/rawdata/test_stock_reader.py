@@ -6,15 +6,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import blosc2
 import numpy as np
 import pytest
 
 from rawdata.build import EventBuilder
 from rawdata.compressors import COMPRESSORS
 from rawdata.event import BankFormat, parse_event
+from rawdata.layouts import camera
+from rawdata.recode import shrink_event
 from rawdata.runfile import RunFile
 from rawdata.runwriter import RunWriter
 from rawdata.tid import Tid
+from rawdata.transcode import transcode_file
 
 
 @pytest.fixture
@@ -118,3 +122,20 @@ def _without_keys(directory: dict[str, Any]) -> dict[str, Any]:
         for name, value in directory.items()
         if not name.endswith("/key")
     }
+
+
+def test_compressed_frames_can_be_read_with_stock_midas_and_blosc2(
+    stock: Any, data: Path, tmp_path: Path
+) -> None:
+    """As the how-to shows; stock MIDAS keeps the NUL that ends a short bank name."""
+    small = transcode_file(data / "run01104.mid", tmp_path, shrink_event).output
+    with RunFile(data / "run01104.mid") as run:
+        frames = [camera.decode_frame(event) for event in run if "CAM0" in event]
+    theirs = [
+        bytes(event.banks["CZ0\0"].data)
+        for event in stock.MidasFile(str(small), use_numpy=True)
+        if event.header.event_id == 1
+    ]
+    assert len(theirs) == len(frames) == 4
+    for bank, frame in zip(theirs, frames, strict=True):
+        assert blosc2.decompress2(bank[32:]) == frame.tobytes()

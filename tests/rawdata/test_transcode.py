@@ -142,6 +142,13 @@ def test_a_file_with_nothing_to_do_is_copied(plain: Path, tmp_path: Path) -> Non
 # the commands -------------------------------------------------------------------------------------
 
 
+def test_frames_of_other_shapes_need_their_columns(run: Any, plain: Path, tmp_path: Path) -> None:
+    plain.write_bytes(event_bytes((b"CAM0", 4, noise(60, 96).tobytes())))
+    assert json.loads(run("shrink", plain, "--json")[1])["frames"] == 0
+    result = json.loads(run("shrink", plain, "--columns", 96, "-o", tmp_path / "new", "--json")[1])
+    assert (result["frames"], result["frames_kept"]) == (1, 0)
+
+
 def test_files_go_beside_the_old_ones_if_nothing_is_said(
     run: Any, plain: Path, tmp_path: Path
 ) -> None:
