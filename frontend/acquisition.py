@@ -1,20 +1,28 @@
 """One run's acquisition: devices, reader threads, ring and assembly. No MIDAS here."""
 
+import os
 import time
 from collections.abc import Sequence
+
+import numpy as np
 
 from frontend.assembly import EventAssembler, ReadyEvent, Rules
 from frontend.devices import Devices
 from frontend.layout import EventLayout
 from frontend.memory import allocate_slots
+from frontend.outbox import MEMORIES_A_WORKER, Outbox
 from frontend.readers import CameraReader, DigitizerReader, Reader
 from frontend.ring import FrameRing
 from frontend.setup import RunSetup
 from frontend.triggers import TriggerStore
+from rawdata import codec
 
 STORE_FRAMES = 4
 """Frames with the largest number of triggers that a store holds; assembly empties it at once."""
 _TOUCHED_TRIGGERS = 8
+_PART_WAITING = 4
+"""One part in four of the ring may wait for compression; the rest is for what cannot be sent."""
+_JOIN_S = 2.0
 
 
 class Acquisition:
@@ -59,6 +67,24 @@ class Acquisition:
             )
         ]
         self._digitizers_stopped = False
+        self.outbox = self._make_outbox()
+
+    def _make_outbox(self) -> Outbox:
+        give_back, wake = self.ring.give_back, self.ring.wake
+        if not self.setup.trigger.compress_frames:
+            return Outbox(give_back, wake)
+        workers = self.setup.trigger.compress_workers or len(os.sched_getaffinity(0))
+        layout = self.layout
+        codec.encode(np.zeros((2, 2), np.uint16))  # imports Blosc2 now, not with the first frame
+        count = MEMORIES_A_WORKER * workers
+        return Outbox(
+            give_back,
+            wake,
+            shapes=[(camera.rows, camera.columns) for camera in layout.cameras],
+            memories=allocate_slots(count, layout.max_bytes, layout.typical_bytes()),
+            workers=workers,
+            max_waiting=max(1, self.ring.size // _PART_WAITING),
+        )
 
     @property
     def readers(self) -> Sequence[Reader]:
@@ -74,6 +100,7 @@ class Acquisition:
             board.start_acquiring()
         for camera in self._devices.cameras:
             camera.start_acquiring()
+        self.outbox.start()
         for reader in self.readers:
             reader.last_data_s = reader.last_return_s = time.monotonic()
             reader.start()
@@ -81,10 +108,6 @@ class Acquisition:
     def next_event(self) -> ReadyEvent | None:
         """Return the next whole event; None if there is none yet."""
         return self.assembler.next_event(is_final=self._digitizers_stopped)
-
-    def give_back(self, event: ReadyEvent) -> None:
-        """Free the slot of an event that was sent."""
-        self.ring.give_back(event.slot)
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for news from a reader."""
@@ -148,7 +171,8 @@ class Acquisition:
         self._devices.ensure_stopped()
         for reader in self.readers:
             if reader.ident is not None:
-                reader.join(timeout=2.0)
+                reader.join(_JOIN_S)
+        self.outbox.stop(_JOIN_S)
         for store in self.stores:
             store.drop_all()
 

@@ -1,11 +1,9 @@
 """A run that goes on: from the acquisition to the event buffer, in order, with finite patience."""
 
 import time
-from collections import deque
 from collections.abc import Callable
 
 from frontend.acquisition import Acquisition
-from frontend.assembly import ReadyEvent
 from frontend.record import RunRecord, SendCounts, make_record
 
 WAIT_S = 0.005
@@ -28,7 +26,7 @@ class ActiveRun:
         self.sent = SendCounts()
         self.is_paused = False
         self._send = send
-        self._queue: deque[ReadyEvent] = deque()
+        self._outbox = acquisition.outbox
         self._settings = acquisition.setup.trigger
 
     @property
@@ -52,33 +50,28 @@ class ActiveRun:
         has_worked = False
         while time.monotonic() < end:
             self._assemble()
-            if not self._queue:
+            first = self._outbox.first()
+            if first is None:
                 break
             has_worked = True
-            if not self._send_first():
+            if not self._send(first.content, self._settings.send_timeout_ms):
+                self.sent.retries += 1
                 break
+            self._outbox.pop()
+            self.sent.events += 1
+            self.sent.bytes += len(first.content)
+            self.sent.frames += first.counts
         return has_worked
 
     def _assemble(self) -> None:
         while (event := self.acquisition.next_event()) is not None:
-            self._queue.append(event)
+            self._outbox.put(event)
         if self.acquisition.assembler.is_done:
             self.acquisition.halt_cameras()
 
-    def _send_first(self) -> bool:
-        event = self._queue[0]
-        if not self._send(event.content, self._settings.send_timeout_ms):
-            self.sent.retries += 1
-            return False
-        self._queue.popleft()
-        self.sent.events += 1
-        self.sent.bytes += len(event.content)
-        self.acquisition.give_back(event)
-        return True
-
     def _work_until(self, is_over: Callable[[], bool], end_s: float) -> bool:
         """Work until `is_over` and all is sent; return False if the time was over before."""
-        while not (is_over() and not self._queue):
+        while not (is_over() and not self._outbox):
             if time.monotonic() > end_s:
                 return False
             if not self.work(budget_s=0.1):
@@ -129,9 +122,8 @@ class ActiveRun:
     def _count_unsent(self) -> None:
         """Count what the drain limit left behind, so that the counts close."""
         self._assemble()
-        while self._queue:
-            event = self._queue.popleft()
+        while self._outbox:
+            unsent = self._outbox.pop()
             self.sent.unsent_events += 1
-            self.sent.unsent_frames += event.frames
-            self.acquisition.give_back(event)
+            self.sent.unsent_frames += unsent.event.frames
             self._assemble()

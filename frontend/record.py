@@ -5,10 +5,11 @@ It goes to the ODB, ``/Equipment/Trigger/Run``, and in one line to the message l
 
 import ctypes
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from frontend.acquisition import Acquisition
+from frontend.compression import FrameCounts
 
 
 @dataclass
@@ -22,6 +23,8 @@ class SendCounts:
     unsent_events: int = 0
     """Whole events that were still in the ring when the end of the run could wait no longer."""
     unsent_frames: int = 0
+    frames: FrameCounts = field(default_factory=FrameCounts)
+    """In which form frames were sent; empty unless they shall be compressed."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class RunRecord:
     triggers_lost_by_boards: int
     live_time_s: float
     dead_time_s: float
+    compresses: bool = False
+    compression: FrameCounts = field(default_factory=FrameCounts)
 
     def as_odb(self) -> dict[str, Any]:
         """Return what goes to the ODB: key -> value, counts as DWORD."""
@@ -74,12 +79,27 @@ class RunRecord:
             "Triggers in events": self.triggers_in_events,
             "Triggers outside frames": self.triggers_outside_frames,
             "Triggers lost": self.triggers_lost,
+            "Frames compressed": self.compression.compressed,
+            "Frames raw incompressible": self.compression.incompressible,
+            "Frames raw pool busy": self.compression.busy,
+            "Frames raw pool failed": self.compression.failed,
         }
         return {
             **{key: ctypes.c_uint32(count) for key, count in counts.items()},
             "Bytes sent": float(self.bytes_sent),
+            "Compression ratio": self.compression.ratio,
             "Live time s": self.live_time_s,
             "Dead time s": self.dead_time_s,
+        }
+
+    def compression_variables(self) -> dict[str, Any]:
+        """Return what pages show of compression while the run goes on; nothing if it is off."""
+        if not self.compresses:
+            return {}
+        return {
+            "Frames compressed": self.compression.compressed,
+            "Frames raw": self.compression.frames - self.compression.compressed,
+            "Compression ratio": self.compression.ratio,
         }
 
     def contradictions(self) -> list[str]:
@@ -99,6 +119,9 @@ class RunRecord:
             yield f"cameras gave {self.frames_acquired} frames, {seen} were accounted for"
         if self.events_built != self.events_sent + self.events_unsent:
             yield f"{self.events_built} events built, {self.events_sent} sent"
+        sent = self.frames_in_events - self.frames_unsent
+        if self.compresses and self.compression.frames != sent:
+            yield f"{sent} frames sent, {self.compression.frames} compressed or raw"
         used = (
             self.triggers_in_events
             + self.triggers_outside_frames
@@ -121,9 +144,17 @@ class RunRecord:
             (self.frames_without_trigger, "frames without trigger"),
             (self.frames_paused, "frames while paused"),
             (self.frames_surplus, "frames after the last event"),
+            (self.compression.incompressible, "incompressible frames raw"),
+            (self.compression.busy, "frames raw since compression was busy"),
+            (self.compression.failed, "frames raw since compression failed"),
         ):
             if count:
                 parts.append(f"{count} {what}")
+        if self.compresses:
+            parts.append(
+                f"{self.compression.compressed} frames compressed, ratio"
+                f" {self.compression.ratio:.2f}"
+            )
         return "; ".join(parts)
 
 
@@ -160,4 +191,6 @@ def make_record(run_number: int, acquisition: Acquisition, sent: SendCounts) -> 
         triggers_lost_by_boards=sum(board.lost_by_board for board in boards),
         live_time_s=round(frames.live_ns / 1e9, 6),
         dead_time_s=round(max(0, frames.span_ns - frames.live_ns) / 1e9, 6),
+        compresses=acquisition.outbox.compresses,
+        compression=sent.frames,
     )

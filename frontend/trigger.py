@@ -157,14 +157,21 @@ class TriggerFrontend:
                 "Send retries": record.send_retries,
                 "Triggers read": record.triggers_read,
                 "Triggers lost": record.triggers_lost,
+                **record.compression_variables(),
             }
         )
         self._camera_status.work(run.acquisition)
         self._tell_losses(record)
+        uncompressed = run.acquisition.outbox.failure()
+        if uncompressed is not None:
+            self._notice("Trigger compression failed", uncompressed)
         silent = run.acquisition.silence()
         if silent is not None:
             self._notice("Trigger device silent", silent)
         if self._failure is not None:
+            return
+        if uncompressed is not None:
+            self._equipment.set_status(f"{uncompressed}; the run goes on", RED)
             return
         state = "paused" if run.is_paused else f"{rate:.1f} Hz"
         lost = record.frames_lost
