@@ -198,6 +198,35 @@ class TriggerSettings(Settings):
         ge=0,
         le=10_000,
     )
+    compress_frames: bool = setting(
+        False,
+        "Compress frames",
+        "Frames leave losslessly compressed, bank CZ<i> in place of CAM<i>; raw, and counted, where"
+        " compression does not keep up. CYGNO's own tools do not read CZ<i>.",
+    )
+    compress_workers: int = setting(
+        0,
+        "Compress workers",
+        "Threads that compress frames; 0 is one for each core this program may use.",
+        ge=0,
+        le=64,
+    )
+
+    restart_tries: int = setting(
+        0,
+        "Restart tries",
+        "How often in a row a run that a failed device has ended is started again; 0 is never.",
+        ge=0,
+        le=1000,
+    )
+    restart_wait_s: float = setting(
+        2.0,
+        "Restart wait s",
+        "Time before the first automatic start; it doubles with each try, up to a minute.",
+        unit="s",
+        gt=0,
+        le=60,
+    )
 
     @field_validator("camera_options", "digitizer_options")
     @classmethod
