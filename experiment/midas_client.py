@@ -54,7 +54,7 @@ class MidasClient(MendedClient):
     def send_buffer(self, buffer_handle: int, event: memoryview, timeout_ms: int) -> bool:
         """Send a complete event by pointer: MIDAS's own copy into the buffer is the only one."""
         data = np.frombuffer(event, np.uint8)
-        size = HEADER_BYTES + int.from_bytes(event[12:HEADER_BYTES], "little")
+        size = HEADER_BYTES + int.from_bytes(data[12:HEADER_BYTES].tobytes(), "little")
         if size != data.size:  # MIDAS believes the header and would read beyond the event
             why = f"An event of {data.size} bytes whose header says {size} was not sent"
             raise MidasError(STATUS["BM_INVALID_SIZE"], why)
