@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,8 +51,7 @@ def serve(folder: Path, port: int, plan: RunPlan, say: Callable[[str], None]) ->
                 client.communicate(200)
                 revive(programs, client, wanted, say)
             say("stopping")
-            if client.odb_get("/Runinfo/State") != STATE_STOPPED:
-                stop_run(client, say)
+            stop_run(client, say)
         finally:
             client.disconnect()
 
@@ -72,9 +72,14 @@ def revive(
             programs.start(program.name, *wanted[program.name])
 
 
-def stop_run(client: Client, say: Callable[[str], None]) -> None:
-    """Stop the run that goes on; say so if it does not."""
-    try:
-        client.stop_run()
-    except ExperimentError as error:
-        say(f"the run could not be stopped: {error}")
+def stop_run(client: Client, say: Callable[[str], None], timeout_s: float = 60.0) -> None:
+    """Stop the run that goes on, waiting for a transition under way; say so if it does not stop."""
+    end = time.monotonic() + timeout_s
+    while client.odb_get("/Runinfo/State") != STATE_STOPPED:
+        try:
+            client.stop_run()
+        except ExperimentError as error:
+            if time.monotonic() > end:
+                say(f"the run could not be stopped: {error}")
+                return
+            client.communicate(200)
