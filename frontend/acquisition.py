@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from frontend.assembly import EventAssembler, ReadyEvent, Rules
+from frontend.crop import crop_of, cropped
 from frontend.devices import Devices
 from frontend.layout import EventLayout
 from frontend.memory import allocate_slots
@@ -56,7 +57,12 @@ class Acquisition:
         self.assembler = EventAssembler(self.ring, self.stores, self.layout, rules)
         self.camera_readers = [
             CameraReader(
-                f"camera {i} ({name.driver})", camera, i, self.ring, waits=setup.period_ns is None
+                f"camera {i} ({name.driver})",
+                camera,
+                i,
+                self.ring,
+                waits=setup.period_ns is None,
+                crop=crop_of(setup.configurations, camera.info),
             )
             for i, (name, camera) in enumerate(zip(setup.cameras, devices.cameras, strict=True))
         ]
@@ -178,9 +184,13 @@ class Acquisition:
 
 
 def make_layout(setup: RunSetup, devices: Devices) -> EventLayout:
-    """Return the layout of the events that these devices give."""
+    """Return the layout of the events that these devices give.
+
+    :raises SettingsError: if a part of the sensor is asked for that is not there.
+    """
+    infos = [camera.info for camera in devices.cameras]
     return EventLayout(
-        cameras=tuple(camera.info for camera in devices.cameras),
+        cameras=tuple(cropped(info, crop_of(setup.configurations, info)) for info in infos),
         boards=tuple(devices.boards),
         max_triggers=setup.configurations.max_triggers,
         generation=setup.generation,

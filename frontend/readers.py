@@ -6,6 +6,9 @@ They make no MIDAS call. One that fails stores its exception for the main loop a
 import threading
 import time
 
+import numpy as np
+
+from frontend.crop import Crop
 from frontend.ring import FrameRing
 from frontend.triggers import TriggerStore
 from hardware.camera import Camera
@@ -71,16 +74,25 @@ class CameraReader(Reader):
 
     :param waits: do not ask for a frame while the ring is full, for a camera that goes as fast as
         it is read; else what finds no room is lost, so that the driver never backs up.
+    :param crop: what is kept of each frame; the driver then writes to memory of the reader's own.
     """
 
     def __init__(
-        self, device: str, camera: Camera, number: int, ring: FrameRing, waits: bool = False
+        self,
+        device: str,
+        camera: Camera,
+        number: int,
+        ring: FrameRing,
+        waits: bool = False,
+        crop: Crop | None = None,
     ) -> None:
         super().__init__(device)
         self._camera = camera
         self._number = number
         self._ring = ring
         self._waits = waits
+        self._crop = crop
+        self._whole = None if crop is None else np.zeros(crop.sensor, np.uint16)
         self.temperature_c: float | None = None
         """Last sensor temperature; read here because a driver may wait for its device."""
         self._temperature_due_s = 0.0
@@ -91,8 +103,11 @@ class CameraReader(Reader):
             self._ring.wait_for_room(POLL_S)
             self.last_data_s = time.monotonic()  # the silence is ours, not the camera's
             return False
-        info = self._camera.read_into(claim.pixels, POLL_S)
+        target = claim.pixels if self._whole is None else self._whole
+        info = self._camera.read_into(target, POLL_S)
         if info is not None:
+            if self._crop is not None:
+                self._crop.copy(target, claim.pixels)
             self._ring.deliver(self._number, claim, info)
         else:
             self._ring.give_up(self._number, claim)

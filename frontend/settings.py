@@ -38,6 +38,30 @@ class SourceState(Settings):
     )
 
 
+class CropSettings(Settings):
+    """Which part of the sensor events hold, as CYGNO's generation C has it."""
+
+    folder: ClassVar[str] = "CameraCropSettings"
+
+    enable: bool = setting(
+        False, "crop_enable", "Keep a square part of each frame; else frames are whole."
+    )
+    size: int = setting(
+        2304, "crop_size", "Rows and columns that are kept.", unit="pixels", ge=1, le=65_536
+    )
+    origin_x: int = setting(
+        -1,
+        "crop_origin_x",
+        "Columns x (from 0) with origin < x <= origin + size are kept; -1 begins with the first.",
+        unit="pixels",
+        ge=-1,
+        le=65_536,
+    )
+    origin_y: int = setting(
+        -1, "crop_origin_y", "The same for rows.", unit="pixels", ge=-1, le=65_536
+    )
+
+
 class Configurations(Settings):
     """The operator's keys, under CYGNO's names."""
 
@@ -102,6 +126,7 @@ class Configurations(Settings):
     )
     trigger_state: TriggerState = subtree(TriggerState(), "TriggerState")
     source_state: SourceState = subtree(SourceState(), "SourceState")
+    crop: CropSettings = subtree(CropSettings(), CropSettings.folder)
 
 
 class TriggerSettings(Settings):
