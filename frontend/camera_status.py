@@ -9,6 +9,7 @@ from experiment.client import Client
 from experiment.constants import EQ_PERIODIC, RO_ODB, RO_RUNNING
 from frontend.acquisition import Acquisition
 from frontend.equipment import Common, Equipment
+from frontend.instance import Instance
 from rawdata.build import EventBuilder
 from rawdata.event import BankFormat
 from rawdata.layouts import slow
@@ -20,13 +21,12 @@ _EVENT_BYTES = 256
 class CameraStatus:
     """Sends event 7, bank TCAM: one double a camera [degrees Celsius]."""
 
-    def __init__(self, client: Client, buffers: dict[str, int]) -> None:
-        common = Common(slow.CAMERA_STATUS_ID, EQ_PERIODIC, RO_RUNNING | RO_ODB, period_ms=10_000)
-        self._equipment = Equipment(client, "CameraStatus", common, buffers)
+    def __init__(self, client: Client, instance: Instance, buffers: dict[str, int]) -> None:
+        event_id = instance.status_event_id
+        common = Common(event_id, EQ_PERIODIC, RO_RUNNING | RO_ODB, period_ms=10_000)
+        self._equipment = Equipment(client, instance.status_equipment, common, buffers)
         self._equipment.set_status("ready")
-        self._builder = EventBuilder(
-            bytearray(_EVENT_BYTES), slow.CAMERA_STATUS_ID, BankFormat.BANK
-        )
+        self._builder = EventBuilder(bytearray(_EVENT_BYTES), event_id, BankFormat.BANK)
         self._first_bank = self._builder.mark
         self._serial = 0
         self._due_s = 0.0

@@ -8,45 +8,60 @@ from frontend.errors import FrontendError
 from frontend.layout import EventLayout
 from frontend.setup import RunSetup
 
+MAX_EVENT_KEY = "/Experiment/MAX_EVENT_SIZE"
+EVENTS_A_BUFFER = 2
+"""MidasWiki, Event_Buffer: an event is at most half the buffer."""
 _DEFAULT_MAX_EVENT_BYTES = 4 << 20  # DEFAULT_MAX_EVENT_SIZE of midas.h
 _DEFAULT_BUFFER_BYTES = 32 << 20  # DEFAULT_BUFFER_SIZE of midas.h
-_EVENTS_A_BUFFER = 2  # MidasWiki, Event_Buffer: an event is at most half the buffer
-_MAX_EVENT_KEY = "/Experiment/MAX_EVENT_SIZE"
+_SET_IT = "Set it with all clients stopped (`cygno-frontend setup` does)"
 
 
-def check_room(client: Client, setup: RunSetup, layout: EventLayout, buffer: str) -> None:
-    """Check that events of this layout find room everywhere on their way.
+def buffer_key(buffer: str) -> str:
+    """Return the ODB key of a buffer's size."""
+    return f"/Experiment/Buffer sizes/{buffer}"
 
-    :param buffer: name of the event buffer.
+
+def max_event_bytes(client: Client) -> int:
+    """Return the size of the largest event that readers take."""
+    return _number(client, MAX_EVENT_KEY, _DEFAULT_MAX_EVENT_BYTES)
+
+
+def buffer_bytes(client: Client, buffer: str) -> int:
+    """Return the size that a buffer has when it is made."""
+    return _number(client, buffer_key(buffer), _DEFAULT_BUFFER_BYTES)
+
+
+def check_event_size(client: Client, layout: EventLayout) -> None:
+    """Check that readers take events of this layout.
+
     :raises FrontendError: naming the ODB key, its value and the value needed.
     """
-    check_event_size(client, layout, buffer)
-    check_disk(client, setup, layout)
+    needed, allowed = layout.max_bytes, max_event_bytes(client)
+    if needed > allowed:
+        raise FrontendError(
+            f"{MAX_EVENT_KEY} is {allowed}; needed: at least {needed}, which {_makers(layout)}."
+            f" {_SET_IT}, or lower /Configurations/MultiTriggerMaxSize"
+        )
 
 
-def check_event_size(client: Client, layout: EventLayout, buffer: str) -> None:
-    """Check the sizes of events and of the buffer.
+def check_buffer(client: Client, layout: EventLayout, buffer: str) -> None:
+    """Check that the buffer takes events of this layout.
 
     :raises FrontendError: naming the ODB key, its value and the value needed.
     """
-    needed = layout.max_bytes
-    what = (
+    needed, size = layout.max_bytes, buffer_bytes(client, buffer)
+    if size < EVENTS_A_BUFFER * needed:
+        raise FrontendError(
+            f"{buffer_key(buffer)} is {size}; needed: at least {EVENTS_A_BUFFER * needed},"
+            f" {EVENTS_A_BUFFER} events of {needed} bytes, which {_makers(layout)}. {_SET_IT}"
+        )
+
+
+def _makers(layout: EventLayout) -> str:
+    return (
         f"{len(layout.cameras)} cameras and {layout.max_triggers} triggers on each of"
         f" {len(layout.boards)} digitizers can make"
     )
-    allowed = _number(client, _MAX_EVENT_KEY, _DEFAULT_MAX_EVENT_BYTES)
-    if needed > allowed:
-        raise FrontendError(
-            f"{_MAX_EVENT_KEY} is {allowed}; needed: at least {needed}, which {what}. Set it with"
-            " all clients stopped, or lower /Configurations/MultiTriggerMaxSize"
-        )
-    key = f"/Experiment/Buffer sizes/{buffer}"
-    size = _number(client, key, _DEFAULT_BUFFER_BYTES)
-    if size < _EVENTS_A_BUFFER * needed:
-        raise FrontendError(
-            f"{key} is {size}; needed: at least {_EVENTS_A_BUFFER * needed}, {_EVENTS_A_BUFFER}"
-            f" events of {needed} bytes, which {what}. Set it with all clients stopped"
-        )
 
 
 def check_disk(client: Client, setup: RunSetup, layout: EventLayout) -> None:
@@ -72,7 +87,7 @@ def check_disk(client: Client, setup: RunSetup, layout: EventLayout) -> None:
         raise FrontendError(
             f"the disk of {folder} has {free / 1e9:.2f} GB free; needed: {needed / 1e9:.2f} GB for"
             f" {events:.0f} events at {setup.expected_rate_hz:g} Hz. Free some, or lower"
-            " /Equipment/Trigger/Settings/Disk minutes"
+            f" {setup.path}/Disk minutes"
         )
 
 

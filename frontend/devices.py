@@ -30,16 +30,16 @@ class Devices:
         :raises DeviceError: naming the device and what it refuses.
         """
         names = setup.cameras
-        self.cameras = [self._open("cameras", i, name) for i, name in enumerate(names)]
+        self.cameras = [self._open("cameras", i, name, setup) for i, name in enumerate(names)]
         for index, camera in enumerate(self.cameras):
-            _ensure_ready(f"camera {index}", camera, setup.camera_config(run_number, index))
+            self._ensure_ready("cameras", index, camera, setup.camera_config(run_number, index))
         names = setup.digitizers
-        self.digitizers = [self._open("digitizers", i, name) for i, name in enumerate(names)]
+        self.digitizers = [self._open("digitizers", i, name, setup) for i, name in enumerate(names)]
         self.boards = []
         channels = 0
         for index, board in enumerate(self.digitizers):
             config = setup.digitizer_config(run_number, index, channels)
-            _ensure_ready(f"digitizer {index}", board, config)
+            self._ensure_ready("digitizers", index, board, config)
             offsets = tuple(config.offsets)[: board.info.channels]
             self.boards.append(Board(board.info, offsets))
             channels += board.info.channels
@@ -50,7 +50,7 @@ class Devices:
         for device in devices:
             device.ensure_stopped()
 
-    def _open(self, kind: str, index: int, name: DeviceName) -> Any:
+    def _open(self, kind: str, index: int, name: DeviceName, setup: RunSetup) -> Any:
         if (kind, index) in self._opened:
             known, opened = self._opened[kind, index]
             if known == name:
@@ -61,14 +61,16 @@ class Devices:
         except (TypeError, ValueError) as error:
             raise DeviceError(
                 f"{kind} {index} ({name.driver}) refuses its options {name.keywords()}: {error}. "
-                "Correct them in /Equipment/Trigger/Settings"
+                f"Correct them in {setup.path}"
             ) from error
         self._opened[kind, index] = (name, device)
         return device
 
-
-def _ensure_ready(what: str, device: Any, config: Any) -> None:
-    try:
-        device.ensure_ready(config)
-    except DeviceError as error:
-        raise DeviceError(f"{what}: {error}") from error
+    def _ensure_ready(self, kind: str, index: int, device: Any, config: Any) -> None:
+        try:
+            device.ensure_ready(config)
+        except DeviceError as error:
+            # A device that went away may need to be opened anew; the next try does so.
+            self._opened.pop((kind, index), None)
+            device.ensure_stopped()
+            raise DeviceError(f"{kind.removesuffix('s')} {index}: {error}") from error

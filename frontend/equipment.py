@@ -40,7 +40,7 @@ class Common:
     buffer: str = "SYSTEM"
 
 
-def _text(text: str, size_bytes: int) -> Any:
+def string_value(text: str, size_bytes: int) -> Any:
     """Return a string key's content, cut where its key ends, between two characters."""
     content = text.encode()[: size_bytes - 1].decode(errors="ignore").encode()
     return ctypes.create_string_buffer(content, size_bytes)
@@ -80,28 +80,30 @@ class Equipment:
                 {
                     "Event ID": ctypes.c_uint16(common.event_id),
                     "Trigger mask": ctypes.c_uint16(0),
-                    "Buffer": _text(common.buffer, _NAME_BYTES),
+                    "Buffer": string_value(common.buffer, _NAME_BYTES),
                     "Type": ctypes.c_int32(common.kind),
                     "Source": ctypes.c_int32(0),
-                    "Format": _text("MIDAS", 8),
+                    "Format": string_value("MIDAS", 8),
                     "Enabled": True,
                     "Read on": ctypes.c_int32(common.read_on),
                     "Period": ctypes.c_int32(common.period_ms),
                     "Event limit": ctypes.c_double(0),
                     "Num subevents": ctypes.c_uint32(0),
                     "Log history": ctypes.c_int32(common.log_history),
-                    "Frontend host": _text("", _NAME_BYTES),
-                    "Frontend name": _text("", _NAME_BYTES),
-                    "Frontend file name": _text("", _STATUS_BYTES),
-                    "Status": _text("", _STATUS_BYTES),
-                    "Status color": _text("", _NAME_BYTES),
+                    "Frontend host": string_value("", _NAME_BYTES),
+                    "Frontend name": string_value("", _NAME_BYTES),
+                    "Frontend file name": string_value("", _STATUS_BYTES),
+                    "Status": string_value("", _STATUS_BYTES),
+                    "Status color": string_value("", _NAME_BYTES),
                     "Hidden": False,
                     "Write cache size": ctypes.c_int32(100_000),
                 },
             )
-        client.odb_set(f"{path}/Frontend host", _text(socket.gethostname(), _NAME_BYTES))
-        client.odb_set(f"{path}/Frontend name", _text(client.name, _NAME_BYTES))
-        client.odb_set(f"{path}/Frontend file name", _text(Path(sys.argv[0]).name, _STATUS_BYTES))
+        client.odb_set(f"{path}/Frontend host", string_value(socket.gethostname(), _NAME_BYTES))
+        client.odb_set(f"{path}/Frontend name", string_value(client.name, _NAME_BYTES))
+        client.odb_set(
+            f"{path}/Frontend file name", string_value(Path(sys.argv[0]).name, _STATUS_BYTES)
+        )
 
     def _common_changed(self, client: Client, path: str, value: Any) -> None:
         self._common = client.odb_get(f"{self.path}/Common")
@@ -132,8 +134,8 @@ class Equipment:
             return
         self._status = (text, color)
         path = f"{self.path}/Common"
-        self._client.odb_set(f"{path}/Status", _text(text, _STATUS_BYTES))
-        self._client.odb_set(f"{path}/Status color", _text(color, _NAME_BYTES))
+        self._client.odb_set(f"{path}/Status", string_value(text, _STATUS_BYTES))
+        self._client.odb_set(f"{path}/Status color", string_value(color, _NAME_BYTES))
 
     def set_variables(self, values: dict[str, Any]) -> None:
         """Write values below ``Variables``; other keys there stay."""

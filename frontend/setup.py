@@ -46,9 +46,11 @@ class RunSetup:
 
     configurations: Configurations
     trigger: TriggerSettings
+    path: str = TriggerSettings.odb_path
+    """Where the frontend's settings are in the ODB."""
 
     def __post_init__(self) -> None:
-        _check(self.configurations, self.trigger)
+        _check(self.configurations, self.trigger, self.path)
 
     @property
     def mode(self) -> Mode:
@@ -137,7 +139,7 @@ class RunSetup:
         if affordable < self.trigger.ring_slots:
             needed = math.ceil(self.trigger.ring_slots * event_bytes / 1e6)
             raise refusal(
-                TriggerSettings.odb_path,
+                self.path,
                 "Ring memory MB",
                 self.trigger.ring_memory_mb,
                 f"at least {needed} for {self.trigger.ring_slots} slots of {event_bytes} bytes",
@@ -145,21 +147,23 @@ class RunSetup:
         return max(self.trigger.ring_slots, min(wanted, affordable))
 
 
-def load_setup(client: Client) -> RunSetup:
+def load_setup(client: Client, path: str = TriggerSettings.odb_path) -> RunSetup:
     """Read the settings of the coming run.
 
+    :param path: of the frontend's own settings.
     :raises SettingsError: naming each bad key, its value and what is allowed.
     """
     return RunSetup(
         load(client, Configurations.odb_path, Configurations),
-        load(client, TriggerSettings.odb_path, TriggerSettings),
+        load(client, path, TriggerSettings),
+        path,
     )
 
 
-def declare_setup(client: Client) -> None:
+def declare_setup(client: Client, path: str = TriggerSettings.odb_path) -> None:
     """Put the settings into the ODB where they are missing."""
     declare(client, Configurations.odb_path, Configurations())
-    declare(client, TriggerSettings.odb_path, TriggerSettings())
+    declare(client, path, TriggerSettings())
 
 
 def _names(drivers: tuple[str, ...], options: str) -> list[DeviceName]:
@@ -171,9 +175,8 @@ def _names(drivers: tuple[str, ...], options: str) -> list[DeviceName]:
     return names
 
 
-def _check(keys: Configurations, trigger: TriggerSettings) -> None:
+def _check(keys: Configurations, trigger: TriggerSettings, path: str) -> None:
     """Check what one key alone cannot tell. :raises SettingsError: naming key and value."""
-    path = TriggerSettings.odb_path
     if not 1 <= len(trigger.cameras) <= 6:  # CYGNO's NCAM_MAX
         raise refusal(path, "Cameras", list(trigger.cameras), "1 to 6 drivers such as sim:fusion")
     for key, text, count in (
@@ -183,7 +186,7 @@ def _check(keys: Configurations, trigger: TriggerSettings) -> None:
         content = json.loads(text or "{}")
         if isinstance(content, list) and len(content) != count:
             raise refusal(path, key, text, f"one object for all, or a list of {count}")
-    _check_exposure(keys, trigger)
+    _check_exposure(keys, trigger, path)
     if keys.free_running:
         return
     boards = keys.number_of_digitizers
@@ -203,9 +206,9 @@ def _check(keys: Configurations, trigger: TriggerSettings) -> None:
             raise refusal(keys.odb_path, key, list(values), allowed)
 
 
-def _check_exposure(keys: Configurations, trigger: TriggerSettings) -> None:
+def _check_exposure(keys: Configurations, trigger: TriggerSettings, path: str) -> None:
     rate = trigger.frame_rate_hz
     # A part in a million: 1/3 Hz typed as 0.333333 is meant to fit an exposure of 3 s.
     if rate and keys.exposure_s * rate > 1 + 1e-6:
-        allowed = f"at most {1 / rate:.6g} s at {TriggerSettings.odb_path}/Frame rate Hz = {rate:g}"
+        allowed = f"at most {1 / rate:.6g} s at {path}/Frame rate Hz = {rate:g}"
         raise refusal(keys.odb_path, "Exposure", keys.exposure_s, allowed)

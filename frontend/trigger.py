@@ -6,6 +6,7 @@ devices running, since their clocks must go on together; the frames of the pause
 counted.
 """
 
+import ctypes
 import logging
 import time
 from collections.abc import Callable
@@ -24,20 +25,29 @@ from experiment.constants import (
 )
 from experiment.errors import ExperimentError, SettingsError
 from experiment.settings import unknown_keys
-from frontend.acquisition import Acquisition, make_layout
+from frontend.acquisition import Acquisition
 from frontend.active_run import WAIT_S, ActiveRun
 from frontend.camera_status import CameraStatus
-from frontend.checks import check_room
 from frontend.devices import Devices
-from frontend.equipment import GREEN, RED, YELLOW, Common, Equipment, raise_alarm
+from frontend.equipment import (
+    GREEN,
+    RED,
+    YELLOW,
+    Common,
+    Equipment,
+    raise_alarm,
+    string_value,
+)
 from frontend.errors import FrontendError
-from frontend.layout import TRIGGER_EVENT_ID
+from frontend.instance import Instance
+from frontend.preparation import Preparation
+from frontend.readiness import LOOK, answer
 from frontend.record import RunRecord
+from frontend.recovery import Recovery
 from frontend.settings import TriggerSettings
-from frontend.setup import declare_setup, load_setup
+from frontend.setup import declare_setup
 from hardware.errors import DeviceError
 
-CLIENT_NAME = "cygno-frontend-trigger"
 SEQUENCE = 500
 """Behind the logger (200) and the analyzer (300) at start, before them at stop."""
 BUDGET_S = 0.05
@@ -46,6 +56,13 @@ IDLE_MS = 50
 REPORT_PERIOD_S = 1.0
 STOP_RETRY_S = 2.0
 _REASON_CHARACTERS = 255  # MIDAS: TRANSITION_ERROR_STRING_LENGTH 256
+_TEXT_BYTES = 256
+
+ASKED_FOR = "asked for"
+ALL_SENT = "MaxEvents"
+FRONTEND_ENDED = "frontend ended"
+"""Stop reasons of runs in which nothing failed."""
+ALONE = Instance()
 
 _log = logging.getLogger(__name__)
 
@@ -54,18 +71,24 @@ class TriggerFrontend:
     """The trigger frontend in its experiment.
 
     :param client: connected, of this thread.
+    :param instance: which of several it is.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, instance: Instance = ALONE) -> None:
         self._client = client
-        declare_setup(client)
-        common = Common(TRIGGER_EVENT_ID, EQ_POLLED, RO_RUNNING, period_ms=100)
+        self._instance = instance
+        declare_setup(client, instance.settings_path)
+        common = Common(instance.event_id, EQ_POLLED, RO_RUNNING, period_ms=100)
         buffers: dict[str, int] = {}
-        self._equipment = Equipment(client, "Trigger", common, buffers)
-        self._camera_status = CameraStatus(client, buffers)
+        self._equipment = Equipment(client, instance.equipment, common, buffers)
+        self._camera_status = CameraStatus(client, instance, buffers)
         self._devices = Devices()
+        self._recovery = Recovery(client, instance, self._equipment, self._devices)
         self._run: ActiveRun | None = None
         self._failure: str | None = None
+        self._last_error = ""
+        self._stop_reason = ASKED_FOR
+        self._began_s = 0.0
         self._notices: set[str] = set()
         self._stop_due_s: float | None = None
         self._report_due_s = 0.0
@@ -77,6 +100,7 @@ class TriggerFrontend:
             (TR_STARTABORT, self._abort),
         ):
             client.register_transition_callback(transition, SEQUENCE, _answering(callback))
+        client.register_jrpc_callback(self._answer)
         if client.odb_get("/Runinfo/State") == STATE_STOPPED:
             self._equipment.set_status("ready")
         else:
@@ -91,6 +115,8 @@ class TriggerFrontend:
             while not is_over():
                 if self._run is None:
                     self._client.communicate(IDLE_MS)
+                    if self._run is None:
+                        self._recovery.work()
                     continue
                 self._work(self._run)
                 self._client.communicate(1)
@@ -102,16 +128,17 @@ class TriggerFrontend:
             if not run.work(BUDGET_S):
                 run.acquisition.wait(WAIT_S)
         except ExperimentError as error:
-            self._fail(f"event cannot be sent: {error}")
+            self._fail(run, f"event cannot be sent: {error}", is_device=False)
         failure = run.acquisition.failure()
         if failure is not None:
-            self._fail(failure)
+            self._fail(run, failure, is_device=True)
         now = time.monotonic()
         if run.is_done and self._stop_due_s is None:
             self._client.msg(
                 f"Run {run.run_number}: all {run.sent.events} events of MaxEvents sent"
             )
             self._stop_due_s = now
+            self._stop_reason = ALL_SENT
         if now >= self._report_due_s:
             self._report_due_s = now + REPORT_PERIOD_S
             self._report(run)
@@ -119,15 +146,17 @@ class TriggerFrontend:
             self._stop_due_s = now + STOP_RETRY_S
             self._ask_to_stop()
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, run: ActiveRun, reason: str, is_device: bool) -> None:
         """Show what failed, raise the alarm and ask for the end of the run; once a run."""
         if self._failure is not None:
             return
-        self._failure = reason
+        self._failure = self._last_error = self._stop_reason = reason
         self._equipment.set_status(reason, RED)
         self._client.msg(f"Trigger: {reason}. The run is stopped", is_error=True)
         raise_alarm(self._client, "Trigger device failed", reason)
         self._stop_due_s = time.monotonic()
+        if is_device:
+            self._recovery.run_failed(run.run_number, reason, time.monotonic() - self._began_s)
 
     def _ask_to_stop(self) -> None:
         try:
@@ -139,6 +168,7 @@ class TriggerFrontend:
         """Raise an alarm and write a message, once a run for each name."""
         if name not in self._notices:
             self._notices.add(name)
+            self._last_error = text
             self._client.msg(f"Trigger: {text}", is_error=True)
             raise_alarm(self._client, name, text)
 
@@ -147,21 +177,10 @@ class TriggerFrontend:
     def _report(self, run: ActiveRun) -> None:
         record, level = run.record, run.acquisition.ring.level
         rate = self._equipment.write_statistics()
-        self._equipment.set_variables(
-            {
-                "Rate Hz": rate,
-                "Ring level %": 100 * level,
-                "Frames acquired": record.frames_acquired,
-                "Frames lost": record.frames_lost,
-                "Events incomplete": record.events_incomplete,
-                "Send retries": record.send_retries,
-                "Triggers read": record.triggers_read,
-                "Triggers lost": record.triggers_lost,
-                **record.compression_variables(),
-            }
-        )
+        self._recovery.run_goes_on()
         self._camera_status.work(run.acquisition)
         self._tell_losses(record)
+        self._show_counts(record, rate, level)
         uncompressed = run.acquisition.outbox.failure()
         if uncompressed is not None:
             self._notice("Trigger compression failed", uncompressed)
@@ -174,10 +193,29 @@ class TriggerFrontend:
             self._equipment.set_status(f"{uncompressed}; the run goes on", RED)
             return
         state = "paused" if run.is_paused else f"{rate:.1f} Hz"
-        lost = record.frames_lost
+        lost, incomplete = record.frames_lost, record.events_incomplete
         status = f"run {run.run_number}: {state}, ring {100 * level:.0f}%, lost {lost}"
-        is_well = not lost and silent is None and level < 0.5
+        if incomplete:
+            status += f", incomplete {incomplete}"
+        is_well = not (lost or incomplete) and silent is None and level < 0.5
         self._equipment.set_status(silent or status, GREEN if is_well else YELLOW)
+
+    def _show_counts(self, record: RunRecord, rate: float, level: float) -> None:
+        """Write what is known of the run so far, for pages and people."""
+        self._equipment.set_variables(
+            {
+                "Rate Hz": rate,
+                "Ring level %": 100 * level,
+                "Frames acquired": record.frames_acquired,
+                "Frames lost": record.frames_lost,
+                "Events incomplete": record.events_incomplete,
+                "Send retries": record.send_retries,
+                "Triggers read": record.triggers_read,
+                "Triggers lost": record.triggers_lost,
+                **record.compression_variables(),
+                "Last error": string_value(self._last_error, _TEXT_BYTES),
+            }
+        )
 
     def _tell_losses(self, record: RunRecord) -> None:
         if record.frames_lost:
@@ -186,6 +224,9 @@ class TriggerFrontend:
                 f" full ring, {record.frames_late} late, {record.frames_unsent} unsent"
             )
             self._notice("Trigger frames lost", f"{record.frames_lost} frames lost: {causes}")
+        if record.events_incomplete:
+            text = f"{record.events_incomplete} events lack a camera or a digitizer"
+            self._notice("Trigger events incomplete", text)
 
     # transitions -----------------------------------------------------------------------------
 
@@ -206,13 +247,15 @@ class TriggerFrontend:
         return None
 
     def _arm(self, run_number: int) -> ActiveRun:
-        for key in unknown_keys(self._client, TriggerSettings.odb_path, TriggerSettings):
+        for key in unknown_keys(self._client, self._instance.settings_path, TriggerSettings):
             self._client.msg(f"Trigger: {key} is no setting of mine; is it spelled wrong?")
-        setup = load_setup(self._client)
-        self._devices.ensure_ready(setup, run_number)
+        preparation = Preparation(
+            self._client, self._devices, self._instance, self._equipment.buffer_name, run_number
+        )
         try:
-            layout = make_layout(setup, self._devices)
-            check_room(self._client, setup, layout, self._equipment.buffer_name)
+            for _, step in preparation.steps():
+                step()
+            setup, layout = preparation.setup, preparation.layout
             acquisition = Acquisition(setup, self._devices, layout)
             serials = [board.info.serial_number for board in layout.boards]
             if serials:
@@ -221,6 +264,9 @@ class TriggerFrontend:
             self._camera_status.reset()
             self._failure, self._stop_due_s, self._report_due_s = None, None, 0.0
             self._notices.clear()
+            self._last_error, self._stop_reason = "", ASKED_FOR
+            self._recovery.run_begins(setup.trigger)
+            self._began_s = time.monotonic()
             acquisition.start()
         except BaseException:
             self._devices.ensure_stopped()
@@ -228,7 +274,8 @@ class TriggerFrontend:
         return ActiveRun(run_number, acquisition, self._equipment.send)
 
     def _refuse(self, code: int, error: Exception) -> TransitionResult:
-        reason = str(error)
+        reason = self._last_error = str(error)
+        self._equipment.set_variables({"Last error": string_value(reason, _TEXT_BYTES)})
         self._equipment.set_status(f"refused: {reason}", RED)
         self._client.msg(f"Trigger refuses the run: {reason}", is_error=True)
         return code, reason[:_REASON_CHARACTERS]
@@ -251,12 +298,17 @@ class TriggerFrontend:
     def _conclude(self, record: RunRecord) -> None:
         """Compare counts and write them down."""
         self._equipment.write_statistics()
-        self._client.odb_set(f"{self._equipment.path}/Run", record.as_odb())
+        run = record.as_odb()
+        run["Stop reason"] = string_value(self._stop_reason, _TEXT_BYTES)
+        run["Restarts"] = ctypes.c_uint32(self._recovery.restarts)
+        self._client.odb_set(f"{self._equipment.path}/Run", run)
         self._client.msg(record.summary(), is_error=record.frames_lost > 0)
         contradictions = record.contradictions()
         if contradictions:
             self._notice("Trigger counts differ", "; ".join(contradictions))
         self._tell_losses(record)
+        self._show_counts(record, rate=0.0, level=0.0)
+        self._recovery.run_ended()
         if self._failure is None:
             text = f"ready; run {record.run_number}: {record.events_sent} events"
             self._equipment.set_status(text, YELLOW if record.frames_lost else GREEN)
@@ -278,13 +330,30 @@ class TriggerFrontend:
             self._run.abort()
             self._run = None
             self._equipment.set_status(f"ready; start of run {run_number} was aborted")
+        self._recovery.start_aborted(run_number)
         return None
+
+    # calls of other programs ------------------------------------------------------------------
+
+    def _answer(self, client: Client, command: str, arguments: str, _: int) -> tuple[int, str]:
+        """Answer `cygno-frontend check` and `setup`, which cannot open our devices."""
+        if command != LOOK:
+            return STATUS["FE_ERR_DRIVER"], f"{command!r} is unknown; known: {LOOK!r}"
+        if self._run is not None or client.odb_get("/Runinfo/State") != STATE_STOPPED:
+            return STATUS["FE_ERR_DRIVER"], "a run goes on; try again when it has ended"
+        try:
+            return STATUS["SUCCESS"], answer(client, self._devices, self._instance, arguments)
+        except (ExperimentError, ValueError) as error:
+            return STATUS["FE_ERR_ODB"], str(error)
 
     def _close(self) -> None:
         """End what goes on, whatever the experiment still answers."""
         run, self._run = self._run, None
         try:
             if run is not None:
+                if self._failure is None:
+                    self._stop_reason = FRONTEND_ENDED
+                self._recovery.call_off()
                 record = run.finish()
                 self._client.msg(f"Trigger frontend ends in run {run.run_number}", is_error=True)
                 self._conclude(record)
