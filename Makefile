@@ -1,9 +1,9 @@
-# The two commands of the README: make demo, make test. What each needs, scripts/setup installs.
+# The two commands of the README: make demo, make test. What each needs, deploy/setup.sh installs.
 VENV := .venv
 BIN  := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test check format docs clean
+.PHONY: setup demo test check format docs clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml deploy/setup.sh
 	@sh deploy/setup.sh $(VENV)
@@ -26,6 +26,10 @@ check: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sim.web.labels
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info

@@ -91,6 +91,7 @@ class RunFile:
         self._hop_damage: RunFileError | None = None
         self._first: Event | None = None
         self._summary: _Summary | None = None
+        self.compression = "unknown"
         try:
             with self.path.open("rb") as file:
                 self.file_bytes = os.fstat(file.fileno()).st_size

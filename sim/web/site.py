@@ -68,7 +68,10 @@ class Site:
             if len(body) > MOST_BYTES:
                 text = f"a request has at most {MOST_BYTES} bytes\n"
                 return PlainTextResponse(text, status_code=413)
-        reply = await answer(bytes(body), self._handle)
+        try:
+            reply = await answer(bytes(body), self._handle)
+        except asyncio.CancelledError:  # uvicorn, when it ends and nobody serves the desk any more
+            return PlainTextResponse("the server ends\n", status_code=503)
         if isinstance(reply, bytes):
             return Response(reply, media_type="application/octet-stream")
         return Response(encode(reply), media_type="application/json")
