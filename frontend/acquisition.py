@@ -45,7 +45,11 @@ class Acquisition:
         slots = setup.ring_slots(slot_bytes) + (1 if len(self.layout.cameras) > 1 else 0)
         touched_bytes = self.layout.typical_bytes(_TOUCHED_TRIGGERS)
         memories = allocate_slots(slots, slot_bytes, touched_bytes)
-        self.ring = FrameRing([self.layout.prepare(memory) for memory in memories])
+        self.ring = FrameRing(
+            [self.layout.prepare(memory) for memory in memories],
+            period_ns=setup.period_ns,
+            window_ns=round(setup.trigger.match_window_ms * 1e6),
+        )
         capacity = STORE_FRAMES * self.layout.max_triggers
         self.stores = [TriggerStore(board.info, capacity) for board in self.layout.boards]
         rules = Rules(

@@ -73,9 +73,17 @@ class FrameRing:
 
     :param memories: one for each slot, all of the same layout; with several cameras the last one
         is kept in reserve for events that lack a camera, so that a dead one cannot block the ring.
+    :param period_ns: from one exposure's start to the next; None if only the camera knows.
+    :param window_ns: how near a frame's time must be to a multiple of the period for the time to
+        overrule a camera's count, with several cameras; 0 is never.
     """
 
-    def __init__(self, memories: Sequence[EventMemory]) -> None:
+    def __init__(
+        self,
+        memories: Sequence[EventMemory],
+        period_ns: int | None = None,
+        window_ns: int = 0,
+    ) -> None:
         cameras = len(memories[0].pixels)
         *shared, last = [Slot(memory, [None] * cameras) for memory in memories]
         self._reserve = last if cameras > 1 else None
@@ -90,6 +98,9 @@ class FrameRing:
         self._open: dict[int, Slot] = {}
         self._expected = [0] * cameras
         self._last_counter: list[int | None] = [None] * cameras
+        self._last_start_ns: list[int | None] = [None] * cameras
+        self._period_ns = period_ns if cameras > 1 and window_ns else None
+        self._window_ns = window_ns
         self._taken_index = -1
         self._spare = [np.zeros_like(pixels) for pixels in memories[0].pixels]
 
@@ -121,7 +132,7 @@ class FrameRing:
         :returns: False if it was lost, because the ring is full or its event has gone.
         """
         with self._lock:
-            slot = self._place(camera, claim.slot, info.counter)
+            slot = self._place(camera, claim.slot, info)
             self._drop_claim(camera, claim.slot if slot is not claim.slot else None)
         if slot is not None and slot is not claim.slot:
             # Not under the lock; the claim on the slot keeps everybody else away.
@@ -143,9 +154,9 @@ class FrameRing:
             self._open[index] = slot
         return slot
 
-    def _place(self, camera: int, claimed: Slot | None, counter: int) -> Slot | None:
+    def _place(self, camera: int, claimed: Slot | None, info: FrameInfo) -> Slot | None:
         """Count the frame and find its slot, which then has this camera's claim."""
-        index = self._index_of(camera, counter)
+        index = self._index_of(camera, info)
         counts = self.counts[camera]
         if index is None:
             counts.repeated += 1
@@ -170,18 +181,33 @@ class FrameRing:
             slot.claims.add(camera)
         return slot
 
-    def _index_of(self, camera: int, counter: int) -> int | None:
+    def _index_of(self, camera: int, info: FrameInfo) -> int | None:
         """Undo the rollover of the camera's counter; None if the frame was here already."""
-        last = self._last_counter[camera]
+        counter, last = info.counter, self._last_counter[camera]
         if last is None:
             self._last_counter[camera] = counter
+            self._last_start_ns[camera] = info.exposure_start_ns
             # A camera begins at zero. One that begins near its rollover began there on purpose.
             return counter if counter < _COUNTER_SPAN // 2 else 0
         step = (counter - last) % _COUNTER_SPAN
         if step == 0 or step >= _COUNTER_SPAN // 2:
             return None
         self._last_counter[camera] = counter
-        return self._expected[camera] + step - 1
+        return self._expected[camera] + self._step_by_time(camera, step, info) - 1
+
+    def _step_by_time(self, camera: int, step: int, info: FrameInfo) -> int:
+        """Return how many exposures after the last one a frame began.
+
+        A camera without a master may miss a trigger and not count it; its time tells. Only the time
+        between two frames of one camera is used, so that clocks may drift apart.
+        """
+        last_ns, self._last_start_ns[camera] = self._last_start_ns[camera], info.exposure_start_ns
+        if last_ns is None or self._period_ns is None:
+            return step
+        gap_ns = info.exposure_start_ns - last_ns
+        by_time = round(gap_ns / self._period_ns)
+        is_near = abs(gap_ns - by_time * self._period_ns) <= self._window_ns
+        return by_time if is_near and by_time > step else step
 
     @staticmethod
     def _is_only(camera: int, slot: Slot) -> bool:

@@ -199,6 +199,16 @@ class TriggerSettings(Settings):
         ge=1,
         le=60_000,
     )
+    match_window_ms: float = setting(
+        2.0,
+        "Match window ms",
+        "With several cameras, a frame whose time since the one before is a multiple of the period,"
+        " give or take this, belongs where its time says if its camera counted fewer; 0 trusts the"
+        " counts alone.",
+        unit="ms",
+        ge=0,
+        le=1000,
+    )
     silence_s: float = setting(
         10.0,
         "Silence alarm s",

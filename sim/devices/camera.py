@@ -222,6 +222,7 @@ class SimulatedCamera:
             pixels[places] = np.minimum(values, 2**self._options.bits - 1)
         self._note_truth(session, frame, lights)
         start_ns, host_ns = frame * run.period_ns, time.time_ns()
+        start_ns = faults.on_own_clock(start_ns)
         counter, end_ns = self._counter(session, frame), start_ns + run.exposure_ns
         info = FrameInfo(counter, start_ns, end_ns, host_ns, session.lost)
         session.next_frame, session.lost = frame + 1, 0
@@ -243,7 +244,8 @@ class SimulatedCamera:
         session.acquisition.deliver(self._options.index, frame)
 
     def _counter(self, session: _Session, frame: int) -> int:
-        return (session.faults.counter_start + frame) % COUNTERS
+        skipped = sum(number < frame for number in session.faults.skip_frames)
+        return (session.faults.counter_start + frame - skipped) % COUNTERS
 
     def _note_truth(self, session: _Session, frame: int, lights: list[TrackLight] | None) -> None:
         if session.truth is None:

@@ -123,7 +123,8 @@ class SimulatedDigitizer:
             has_news = self._note_complete(session, now_ns, is_over)
             left_s = deadline_s - time.monotonic()
             if count or lost or has_news or left_s <= 0 or session.stopped.is_set():
-                return Readout(count, session.complete_until_ns, lost)
+                until_ns = session.faults.on_own_clock(session.complete_until_ns)
+                return Readout(count, until_ns, lost)
             if is_over:
                 session.stopped.wait(left_s)
             else:
@@ -200,13 +201,13 @@ class SimulatedDigitizer:
         for i in range(count):
             met = session.memory.popleft()
             record(waveforms[i], recording, run, met.frame, met.trigger)
-            tag = session.faults.time_tag_start + met.ticks
+            tag = session.faults.time_tag_start + session.faults.on_own_clock(met.ticks)
             triggers[i] = (
                 met.number % COUNTERS,
                 tag % (1 << low_bits),
                 (tag >> low_bits) % (1 << high_bits),
                 start_cell(recording, run, met.frame, met.trigger),
-                met.time_ns,
+                session.faults.on_own_clock(met.time_ns),
             )
         return count
 

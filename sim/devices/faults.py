@@ -30,6 +30,15 @@ class Faults(BaseModel):
 
     lose: Chance = Field(default=0.0, description="camera: chance of a frame to be lost")
     lose_frames: Numbers = Field(default=(), description="camera: numbers of frames that are lost")
+    skip_frames: Numbers = Field(
+        default=(), description="camera: frames that it neither takes nor counts (missed triggers)"
+    )
+    drift_ppm: float = Field(
+        default=0.0,
+        ge=-10_000,
+        le=10_000,
+        description="camera, digitizer: how much too fast its clock runs [ppm]",
+    )
     late: Chance = Field(
         default=1.0, description="camera: chance of a frame to be late, if late_ms is set"
     )
@@ -95,9 +104,17 @@ class Faults(BaseModel):
         """Return the faults of the next run: those that happen once are not among them again."""
         return self if self.again else self.model_copy(update=dict.fromkeys(spent))
 
+    def on_own_clock(self, time_ns: int) -> int:
+        """Return what the device's clock shows at a time [ns].
+
+        >>> Faults.parse("drift_ppm=-20").on_own_clock(1_000_000_000)
+        999980000
+        """
+        return time_ns + time_ns * round(self.drift_ppm * 1000) // 1_000_000_000
+
     def loses_frame(self, seed: int, run: int, view: int, frame: int) -> bool:
         """Tell whether a frame is lost."""
-        if frame in self.lose_frames:
+        if frame in self.lose_frames or frame in self.skip_frames:
             return True
         return self.lose > 0 and happens(self.lose, seed, "lost frame", run, view, frame)
 
