@@ -3,7 +3,7 @@
 ``settings.md`` has a table for each tree of settings: every subclass of
 `experiment.settings.Settings` in a module ``<room>.settings`` that has a place in the ODB, by its
 ``odb_path`` or the module's ``ODB_PATH``. ``datamodel.md`` is what `rawdata.datamodel` says of
-itself. With ``--check`` nothing is written; stale pages are named and the exit code is 1.
+itself, ``results.md`` what the analyzer's row types say of their columns. With ``--check`` nothing is written; stale pages are named and the exit code is 1.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from analyzer.dtypes import DATASETS, titles
 from experiment.settings import Settings, describe
 from rawdata.datamodel.page import render as datamodel_page
 
@@ -94,7 +95,32 @@ def _runs(values: list[Any]) -> Iterator[str]:
         begin = end
 
 
-PAGES = {"settings.md": settings_page, "datamodel.md": datamodel_page}
+_RESULTS_HEAD = """# Results of the analyzer
+
+Made by `python docs/generate.py` from `analyzer/dtypes.py`; change that, not this page.
+
+`run%05d.reco.h5` has one dataset for each table below, and as attributes the run number, settings,
+software version, pedestals used, source and counts. `analyzer.results.open_results(path)` reads it;
+so does any HDF5 program. A file that is still being written ends in `.partial`.
+"""
+
+
+def results_page() -> str:
+    """Return ``docs/reference/results.md``."""
+    lines = [_RESULTS_HEAD]
+    for name, dtype in DATASETS.items():
+        lines += [f"## {name}\n", "| column | type | meaning |", "|---|---|---|"]
+        fields = dtype.fields or {}
+        lines += [f"| `{c}` | {fields[c][0]} | {text} |" for c, text in titles(dtype).items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "datamodel.md": datamodel_page,
+    "results.md": results_page,
+}
 
 
 def main() -> int:
