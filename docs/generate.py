@@ -3,7 +3,8 @@
 ``settings.md`` has a table for each tree of settings: every subclass of
 `experiment.settings.Settings` in a module ``<room>.settings`` that has a place in the ODB, by its
 ``odb_path`` or the module's ``ODB_PATH``. ``datamodel.md`` is what `rawdata.datamodel` says of
-itself, ``results.md`` what the analyzer's row types say of their columns. With ``--check`` nothing is written; stale pages are named and the exit code is 1.
+itself, ``results.md`` what the analyzer's row types say of their columns. With ``--check`` nothing
+is written; stale pages are named and the exit code is 1.
 """
 
 import argparse
