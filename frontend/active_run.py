@@ -18,14 +18,22 @@ class ActiveRun:
     """Sends what an acquisition gives; for the main thread alone.
 
     :param send: puts a whole event into the buffer.
+    :param show: is shown each event, with its frames as the cameras gave them.
     """
 
-    def __init__(self, run_number: int, acquisition: Acquisition, send: Send) -> None:
+    def __init__(
+        self,
+        run_number: int,
+        acquisition: Acquisition,
+        send: Send,
+        show: Callable[[memoryview], None] | None = None,
+    ) -> None:
         self.run_number = run_number
         self.acquisition = acquisition
         self.sent = SendCounts()
         self.is_paused = False
         self._send = send
+        self._show = show
         self._outbox = acquisition.outbox
         self._settings = acquisition.setup.trigger
 
@@ -65,6 +73,8 @@ class ActiveRun:
 
     def _assemble(self) -> None:
         while (event := self.acquisition.next_event()) is not None:
+            if self._show is not None:
+                self._show(event.content)
             self._outbox.put(event)
         if self.acquisition.assembler.is_done:
             self.acquisition.halt_cameras()

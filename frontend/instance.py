@@ -6,7 +6,7 @@ MIDAS's own frontends are with ``-i``.
 
 from dataclasses import dataclass
 
-from rawdata.datamodel import FIRST_INDEXED_STATUS_ID, trigger_event_id
+from rawdata.datamodel import FIRST_INDEXED_STATUS_ID, preview_event_id, trigger_event_id
 from rawdata.layouts import slow
 
 
@@ -58,6 +58,16 @@ class Instance:
         if self.index is None:
             return slow.CAMERA_STATUS_ID
         return FIRST_INDEXED_STATUS_ID + self.index
+
+    @property
+    def preview_equipment(self) -> str:
+        """Name of the equipment that sends previews of its events."""
+        return f"Preview{self._suffix}"
+
+    @property
+    def preview_event_id(self) -> int:
+        """Id of these previews."""
+        return preview_event_id(self.index)
 
     @property
     def _suffix(self) -> str:

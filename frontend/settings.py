@@ -16,6 +16,8 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 Samples = Annotated[int, Field(ge=1, le=1_250_000)]
 SamplingCode = Annotated[int, Field(ge=0, le=10)]
 
+MAX_PREVIEW_RATE_HZ = 5.0
+
 
 class TriggerState(Settings):
     """How the trigger electronics were set by hand; goes to the run log."""
@@ -245,6 +247,16 @@ class TriggerSettings(Settings):
         "Threads that compress frames; 0 is one for each core this program may use.",
         ge=0,
         le=64,
+    )
+    preview_rate_hz: float = setting(
+        1.0,
+        "Preview rate Hz",
+        "Previews per second, for pages: an image of 8 bits and one trigger's waveforms in buffer"
+        " PREVIEW; 0 is none.",
+        unit="Hz",
+        effect="live",
+        ge=0,
+        le=MAX_PREVIEW_RATE_HZ,
     )
 
     restart_tries: int = setting(

@@ -41,6 +41,7 @@ from frontend.equipment import (
 from frontend.errors import FrontendError
 from frontend.instance import Instance
 from frontend.preparation import Preparation
+from frontend.preview_equipment import Preview
 from frontend.readiness import LOOK, answer
 from frontend.record import RunRecord
 from frontend.recovery import Recovery
@@ -82,6 +83,7 @@ class TriggerFrontend:
         buffers: dict[str, int] = {}
         self._equipment = Equipment(client, instance.equipment, common, buffers)
         self._camera_status = CameraStatus(client, instance, buffers)
+        self._preview = Preview(client, instance, buffers)
         self._devices = Devices()
         self._recovery = Recovery(client, instance, self._equipment, self._devices)
         self._run: ActiveRun | None = None
@@ -262,6 +264,7 @@ class TriggerFrontend:
                 self._client.odb_set("/Configurations/DigitizerSN", serials)
             self._equipment.reset_statistics()
             self._camera_status.reset()
+            self._preview.begin(run_number, layout)
             self._failure, self._stop_due_s, self._report_due_s = None, None, 0.0
             self._notices.clear()
             self._last_error, self._stop_reason = "", ASKED_FOR
@@ -271,7 +274,7 @@ class TriggerFrontend:
         except BaseException:
             self._devices.ensure_stopped()
             raise
-        return ActiveRun(run_number, acquisition, self._equipment.send)
+        return ActiveRun(run_number, acquisition, self._equipment.send, self._preview.show)
 
     def _refuse(self, code: int, error: Exception) -> TransitionResult:
         reason = self._last_error = str(error)

@@ -9,6 +9,7 @@ from rawdata.datamodel.events import (
     EVENTS,
     FIRST_INDEXED_STATUS_ID,
     MAX_INDEX,
+    PREVIEW_EVENT_ID,
     TRIGGER_EVENT_ID,
     TRIGGER_MASK,
     BankKind,
@@ -16,6 +17,7 @@ from rawdata.datamodel.events import (
     EventKind,
     is_trigger_equipment,
     is_trigger_event,
+    preview_event_id,
     trigger_event_id,
 )
 from rawdata.datamodel.odb import ODB_KEYS, OdbKey
@@ -28,6 +30,7 @@ __all__ = [
     "FIRST_INDEXED_STATUS_ID",
     "MAX_INDEX",
     "ODB_KEYS",
+    "PREVIEW_EVENT_ID",
     "RUNLOG_COLUMNS",
     "STORAGE_STATUS",
     "TRIGGER_EVENT_ID",
@@ -39,6 +42,7 @@ __all__ = [
     "SqlColumn",
     "is_trigger_equipment",
     "is_trigger_event",
+    "preview_event_id",
     "render",
     "trigger_event_id",
 ]

@@ -13,6 +13,10 @@ FIRST_INDEXED_EVENT_ID: Final = 100
 """Events of equipment Trigger00; that of index i has 100 + i."""
 FIRST_INDEXED_STATUS_ID: Final = 200
 """Events of equipment CameraStatus00; that of index i has 200 + i."""
+PREVIEW_EVENT_ID: Final = 10
+"""Events of equipment Preview."""
+FIRST_INDEXED_PREVIEW_ID: Final = 300
+"""Events of equipment Preview00; that of index i has 300 + i."""
 MAX_INDEX: Final = 99
 
 
@@ -30,6 +34,17 @@ def trigger_event_id(index: int | None = None) -> int:
     if not 0 <= index <= MAX_INDEX:
         raise ValueError(f"the index of a frontend is {index}; allowed: 0 to {MAX_INDEX}")
     return FIRST_INDEXED_EVENT_ID + index
+
+
+def preview_event_id(index: int | None = None) -> int:
+    """Return the id of the previews that the trigger frontend of an index sends.
+
+    >>> preview_event_id(), preview_event_id(2)
+    (10, 302)
+
+    :param index: of the frontend, 0 to 99; None where there is one frontend alone.
+    """
+    return PREVIEW_EVENT_ID if index is None else FIRST_INDEXED_PREVIEW_ID + index
 
 
 def is_trigger_event(event_id: int) -> bool:
@@ -154,6 +169,22 @@ EVENTS: Final = (
         "12 positions: also named INPT, so readers must look at the event id.",
     ),
     EventKind(
+        PREVIEW_EVENT_ID,
+        "Preview",
+        "/Equipment/Trigger/Settings/Preview rate Hz",
+        ("PVH0", "PVI<i>", "PVS<i>", "PVD0", "PVW0"),
+        "BANK32, in buffer PREVIEW, not in run files. PVD0 and PVW0 only if the event shown has a "
+        "trigger.",
+    ),
+    EventKind(
+        FIRST_INDEXED_PREVIEW_ID,
+        "Preview00 to Preview99",
+        "/Equipment/Trigger<nn>/Settings/Preview rate Hz",
+        ("PVH0", "PVI<i>", "PVS<i>", "PVD0", "PVW0"),
+        "As Preview, of the trigger frontend of that index.",
+        last_id=FIRST_INDEXED_PREVIEW_ID + MAX_INDEX,
+    ),
+    EventKind(
         BEGIN_OF_RUN,
         "",
         "first event of a run",
@@ -214,4 +245,34 @@ BANKS: Final = (
     BankKind("CRNT", Tid.FLOAT, "[channels] current", "uA"),
     BankKind("STAT", Tid.DWORD, "[channels] channel status word"),
     BankKind("TPTR", Tid.FLOAT, "[channels] temperature", "degrees Celsius"),
+    BankKind(
+        "PVH0",
+        Tid.DWORD,
+        "[6] version (1), run, then of the event that is shown its id, serial number and time; "
+        "number of images",
+    ),
+    BankKind(
+        "PVI<i>",
+        Tid.BYTE,
+        "[rows * columns] means over factor x factor pixels of CAM<i>, at most 576 columns; 0 is "
+        "`low` ADU and less, 255 `high` ADU and more, linear between",
+    ),
+    BankKind(
+        "PVS<i>",
+        Tid.DOUBLE,
+        "[6] rows and columns of PVI<i>, factor, low, high (percentiles 1 and 99.9), FID<i>",
+        "-, -, -, ADU, ADU, -",
+    ),
+    BankKind(
+        "PVD0",
+        Tid.DWORD,
+        "[4 * waveforms] of each: board, channel, points, samples that a point stands for",
+    ),
+    BankKind(
+        "PVW0",
+        Tid.WORD,
+        "[points of all waveforms] first trigger of each board, first 4 channels; of several "
+        "samples the one farthest from the waveform's median",
+        "ADC counts",
+    ),
 )
