@@ -7,12 +7,12 @@ character or none with the reply before, and cut replies in the middle of a char
 """
 
 import ctypes
-import json
 import logging
 from typing import Any
 
 import midas.callbacks
 
+from experiment.answers import cut_text, json_answer
 from experiment.client import JrpcCallback, TransitionCallback
 from experiment.constants import STATUS
 from experiment.errors import ExperimentError
@@ -47,7 +47,7 @@ def jrpc_function(callback: JrpcCallback, client: Any, always_success: bool) -> 
         room = ctypes.cast(parameters[3], ctypes.POINTER(ctypes.c_int)).contents.value
         code, text = _status_and_text(callback, client, command, arguments, room)
         if always_success:
-            code, text = STATUS["SUCCESS"], _as_json(code, text, room - 1)
+            code, text = STATUS["SUCCESS"], json_answer(code, text, room)
         if room > 0:
             _write(parameters[2], text, room)
         if code != STATUS["SUCCESS"] and text:
@@ -77,18 +77,5 @@ def _status_and_text(callback: Any, *arguments: Any) -> tuple[int, str]:
 
 
 def _write(address: Any, text: str, room_bytes: int) -> None:
-    data = text.encode()[: room_bytes - 1].decode(errors="ignore").encode() + b"\0"
+    data = cut_text(text, room_bytes).encode() + b"\0"
     ctypes.memmove(address, data, len(data))
-
-
-def _as_json(code: int, text: str, room_bytes: int) -> str:
-    """Return the answer as JSON, its text shortened until it fits.
-
-    >>> _as_json(605, "no such voltage", 32)
-    '{"code": 605, "msg": "no such "}'
-    """
-    answer = json.dumps({"code": code, "msg": text})
-    while len(answer) > room_bytes and text:
-        text = text[:-1]
-        answer = json.dumps({"code": code, "msg": text})
-    return answer

@@ -6,6 +6,7 @@ Most errors are still the stock ones; `experiment.midas_client` translates them.
 
 import contextlib
 import ctypes
+import datetime
 import inspect
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import midas.callbacks
 import midas.client
 
 from experiment import midas_callbacks
+from experiment.answers import cut_text
 from experiment.client import DeferredCallback, JrpcCallback, TransitionCallback
 from experiment.client import WatchCallback as Watch
 from experiment.constants import (
@@ -29,7 +31,7 @@ from experiment.constants import (
 )
 from experiment.errors import MidasError
 
-MESSAGE_BYTES = 999  # c_cm_msg formats into 1000
+MESSAGE_BYTES = 900  # c_cm_msg formats into 1000, and so does who reads a line of the log
 DEFERRED_STEP_MS = 10  # how often a transition that we hold back is looked at
 NEEDED_STATE = {
     TR_START: (STATE_STOPPED, "a run goes on already"),
@@ -160,15 +162,23 @@ class MendedClient(midas.client.MidasClient):  # type: ignore[misc]
     def get_recent_messages(
         self, min_messages: int = 1, before: Any = None, facility: str = "midas"
     ) -> list[str]:
-        """Return recent messages; stock raises AttributeError for a facility without a log."""
-        try:
-            return list(super().get_recent_messages(min_messages, before, facility))
-        except AttributeError:
-            return []
+        """Return recent messages; stock raises where there is no log, and where one is no UTF-8."""
+        text, count = ctypes.c_char_p(), ctypes.c_int()
+        newest = before.timestamp() if isinstance(before, datetime.datetime) else before or 0
+        self.lib.c_cm_msg_retrieve2(
+            facility.encode(),
+            ctypes.c_uint64(int(newest)),
+            min_messages,
+            ctypes.byref(text),
+            ctypes.byref(count),
+        )
+        lines = (text.value or b"").decode(errors="replace").split("\n")
+        self.lib.c_free(text)
+        return [line for line in lines if line]
 
     def msg(self, message: str, is_error: bool = False, facility: str = "midas") -> None:
         """Write one line to the message log; stock gives "3% done" to C as a format."""
-        text = message.encode()[:MESSAGE_BYTES].decode(errors="ignore").replace("%", "%%")
+        text = cut_text(message, MESSAGE_BYTES).replace("%", "%%")
         kind = midas.MT_ERROR if is_error else midas.MT_INFO
         frame = inspect.currentframe()
         caller = inspect.getframeinfo(frame.f_back, context=0) if frame and frame.f_back else None
@@ -208,10 +218,7 @@ class MendedClient(midas.client.MidasClient):  # type: ignore[misc]
 def _in_bytes(contents: Any, room_bytes: int) -> Any:
     """Return texts as bytes that leave room for their NUL, anything else as it is."""
     if isinstance(contents, str):
-        data = contents.encode("utf-8", "replace")
-        if len(data) < room_bytes:
-            return data
-        return data[: room_bytes - 1].decode(errors="ignore").encode()
+        return cut_text(contents, room_bytes).encode()
     if isinstance(contents, list | tuple):
         return [_in_bytes(element, room_bytes) for element in contents]
     return contents

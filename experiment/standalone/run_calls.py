@@ -1,9 +1,9 @@
 """Run control and remote calls of a standalone experiment, as a program sees them."""
 
-import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from experiment.answers import cut_text, json_answer
 from experiment.client import DeferredCallback, JrpcCallback, TransitionCallback
 from experiment.constants import STATUS, TR_PAUSE, TR_RESUME, TR_START, TR_STOP
 from experiment.errors import MidasError
@@ -12,7 +12,7 @@ from experiment.standalone.wire import Message
 
 RPC_TIMEOUT_S: Final = 10.0  # MIDAS's DEFAULT_RPC_TIMEOUT
 _SUCCESS: Final = 1
-_MAX_REASON: Final = 255
+_REASON_BYTES: Final = 256  # MIDAS's TRANSITION_ERROR_STRING_LENGTH
 
 
 class RunCalls:
@@ -130,7 +130,7 @@ class RunCalls:
             self._complain("Exception raised during transition", error)
             return STATUS["FE_ERR_DRIVER"], _reason(error)
         if isinstance(result, tuple | list):
-            return int(result[0]), str(result[1])[:_MAX_REASON] if len(result) > 1 else ""
+            return int(result[0]), cut_text(str(result[1]), _REASON_BYTES) if result[1:] else ""
         return (_SUCCESS if result is None else int(result)), ""
 
     def _poll_deferred(self) -> None:
@@ -214,10 +214,9 @@ class RunCalls:
             self._complain("Exception raised during remote call", error)
             status, text = STATUS["FE_ERR_DRIVER"], _reason(error)
         if always_success:
-            room = max(0, max_len - 1 - len(json.dumps({"code": status, "msg": ""})))
-            status, text = _SUCCESS, json.dumps({"code": status, "msg": text[:room]})
-        return int(status), str(text)[: max_len - 1]
+            status, text = _SUCCESS, json_answer(int(status), str(text), max_len)
+        return int(status), cut_text(str(text), max_len)
 
 
 def _reason(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:_MAX_REASON]
+    return cut_text(str(error) or type(error).__name__, _REASON_BYTES)

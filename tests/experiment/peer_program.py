@@ -100,6 +100,10 @@ class Script:
     def send(self, handle: int, serial: int, payload_bytes: int, timeout_ms: int = 100) -> bool:
         return self.client.send_buffer(handle, make_event(serial, payload_bytes), timeout_ms)
 
+    def send_cut(self, handle: int) -> bool:
+        """Send less of an event than its header says."""
+        return self.client.send_buffer(handle, make_event(1, 100)[:-10], 100)
+
     def fill(self, handle: int, payload_bytes: int, timeout_ms: int = 100) -> int:
         """Send until there is no room; return how many events were accepted."""
         serial = 0
