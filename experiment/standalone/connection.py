@@ -4,6 +4,7 @@ No thread is used. Where the server ends, the line waits for the next one, regis
 all that it had registered, and repeats what was not answered.
 """
 
+import math
 import os
 import time
 from collections import deque
@@ -203,7 +204,8 @@ class Connection:
 
     def receive(self, wait_s: float) -> Message | None:
         """Return the next message from the server, None if there is none in time."""
-        if self._socket is None or not self._socket.poll(int(wait_s * 1000)):
+        # Whole milliseconds, upwards: rounded down, the last one would be spent in polling.
+        if self._socket is None or not self._socket.poll(math.ceil(wait_s * 1000)):
             return None
         return unpack(self._socket.recv())
 
