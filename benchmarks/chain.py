@@ -12,6 +12,7 @@ saw as it happened, of all that was sent, is ``analyzed_fraction``: nothing is c
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -34,6 +35,7 @@ from benchmarks.experiments import (
 from experiment.client import Client
 from experiment.constants import STATE_STOPPED
 from rawdata.runfile import RunFile
+from sim.detector.sensor import sensor_model
 from sim.errors import SimulationError
 from sim.run import ANALYZER, FRONTENDS, RunPlan, apply_plan, start_programs
 
@@ -152,6 +154,7 @@ def _take(
     path = experiment.data / str(client.odb_get("/Logger/Channels/0/Settings/Current filename"))
     written, file_bytes = _count(path), path.stat().st_size
     _remove(path)
+    frame_bytes = 2 * math.prod(sensor_model(wanted.camera).shape)
     sent, lost = int(trigger["Events sent"]), int(trigger["Frames lost"])
     seen_hz = sent / max(sending_s, frames / rate_hz)
     held = not lost and written == sent == frames and sending_s <= frames / rate_hz + 1.0
@@ -164,10 +167,14 @@ def _take(
         "events_sent": sent,
         "events_written": written,
         "analyzed_fraction": int(analyzed["Events analyzed"]) / max(1, sent),
-        "compression_ratio": written * _frame_bytes(client) / file_bytes,
+        "compression_ratio": written * frame_bytes / file_bytes,
+        "compressed_fraction": int(trigger.get("Frames compressed", 0)) / max(1, sent),
         "disk_mb_per_s": 1e-6 * file_bytes / sending_s,
         "cpu_ms_per_frame": {
             name: 1e3 * used_s / max(1, sent) for name, used_s in ended.programs_s.items()
+        },
+        "cpu_ms_per_frame_main_threads": {
+            name: 1e3 * used_s / max(1, sent) for name, used_s in ended.main_s.items()
         },
         "cpu_ms_per_frame_all": 1e3 * sum(ended.programs_s.values()) / max(1, sent),
         "cores_used": whole.cores,
@@ -228,14 +235,6 @@ def _is_ending(client: Client) -> bool:
 def _is_stopped(client: Client) -> bool:
     information = client.odb_get("/Runinfo")
     return information["State"] == STATE_STOPPED and not information["Transition in progress"]
-
-
-def _frame_bytes(client: Client) -> int:
-    """Return what an event takes that is not compressed."""
-    run = client.odb_get(f"{TRIGGER}/Run")
-    if "Frame bytes" in run:
-        return int(run["Frame bytes"])
-    return int(run["Bytes sent"]) // max(1, int(run["Events sent"]))
 
 
 def _count(path: Path) -> int:

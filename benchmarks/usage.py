@@ -41,12 +41,14 @@ class Usage:
     """What was used between two snapshots.
 
     :param programs_s: processor time by program [s].
+    :param main_s: of it, that of the program's main thread [s].
     :param busiest: program, ``main`` or ``thread``, and the part of a core that thread used.
     :param others_cores: cores that processes used which are none of ours.
     """
 
     seconds: float
     programs_s: dict[str, float]
+    main_s: dict[str, float]
     busiest: tuple[str, str, float]
     others_cores: float
 
@@ -63,8 +65,10 @@ def between(first: Snapshot, last: Snapshot, pids: Mapping[str, int]) -> Usage:
     threads = {key: used - first.threads.get(key, 0) for key, used in last.threads.items()}
     (name, thread), used_s = max(threads.items(), key=lambda entry: entry[1])
     kind = "main" if pids[name] == thread else "thread"
+    main = {name: threads.get((name, pid), 0.0) for name, pid in pids.items()}
     others_s = last.machine_s - first.machine_s - sum(programs.values())
-    return Usage(seconds, programs, (name, kind, used_s / seconds), max(0.0, others_s / seconds))
+    busiest = (name, kind, used_s / seconds)
+    return Usage(seconds, programs, main, busiest, max(0.0, others_s / seconds))
 
 
 def _used_s(stat: Path) -> float:
