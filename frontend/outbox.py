@@ -8,7 +8,7 @@ first one takes longer than `PATIENCE_S`; or if no worker is left. A full event 
 as long as the first event is ready, those behind it wait for their workers.
 
 A worker that fails takes nothing with it: its event goes raw, the other workers go on, and
-`failure` says what happened for as long as the run lasts. Docs: decisions/0008.
+`failure` says what happened for as long as the run lasts. See docs/decisions/0009.
 """
 
 import threading
@@ -24,7 +24,7 @@ from frontend.ring import Slot
 from rawdata import codec
 
 PATIENCE_S = 2.0
-"""How long the line waits for its first event: some 50 frames' worth (25 ms for a Fusion frame)."""
+"""How long the line waits for its first event; a Fusion frame takes 7 to 25 ms of a core."""
 MEMORIES_A_WORKER = 2
 """One to write to, and one that is being sent or waits for an earlier event."""
 

@@ -1,6 +1,6 @@
 """What a preview shows of an event: small images, and the waveforms of one trigger.
 
-Costs 5 ms for a Fusion frame on one core (docs/decisions/0009), once or twice a second.
+Costs 6 ms for a Fusion frame on one core (docs/decisions/0009), once or twice a second.
 """
 
 import numpy as np
