@@ -29,15 +29,7 @@ from frontend.acquisition import Acquisition
 from frontend.active_run import WAIT_S, ActiveRun
 from frontend.camera_status import CameraStatus
 from frontend.devices import Devices
-from frontend.equipment import (
-    GREEN,
-    RED,
-    YELLOW,
-    Common,
-    Equipment,
-    raise_alarm,
-    string_value,
-)
+from frontend.equipment import YELLOW, Common, Equipment, string_value
 from frontend.errors import FrontendError
 from frontend.instance import Instance
 from frontend.preparation import Preparation
@@ -45,6 +37,7 @@ from frontend.preview_equipment import Preview
 from frontend.readiness import LOOK, answer
 from frontend.record import RunRecord
 from frontend.recovery import Recovery
+from frontend.report import TEXT_BYTES, OperatorReport
 from frontend.settings import TriggerSettings
 from frontend.setup import declare_setup
 from hardware.errors import DeviceError
@@ -57,7 +50,6 @@ IDLE_MS = 50
 REPORT_PERIOD_S = 1.0
 STOP_RETRY_S = 2.0
 _REASON_CHARACTERS = 255  # MIDAS: TRANSITION_ERROR_STRING_LENGTH 256
-_TEXT_BYTES = 256
 
 ASKED_FOR = "asked for"
 ALL_SENT = "MaxEvents"
@@ -85,13 +77,11 @@ class TriggerFrontend:
         self._camera_status = CameraStatus(client, instance, buffers)
         self._preview = Preview(client, instance, buffers)
         self._devices = Devices()
+        self._report = OperatorReport(client, self._equipment)
         self._recovery = Recovery(client, instance, self._equipment, self._devices)
         self._run: ActiveRun | None = None
-        self._failure: str | None = None
-        self._last_error = ""
         self._stop_reason = ASKED_FOR
         self._began_s = 0.0
-        self._notices: set[str] = set()
         self._stop_due_s: float | None = None
         self._report_due_s = 0.0
         for transition, callback in (
@@ -143,19 +133,17 @@ class TriggerFrontend:
             self._stop_reason = ALL_SENT
         if now >= self._report_due_s:
             self._report_due_s = now + REPORT_PERIOD_S
-            self._report(run)
+            self._show(run)
         if self._stop_due_s is not None and now >= self._stop_due_s:
             self._stop_due_s = now + STOP_RETRY_S
             self._ask_to_stop()
 
     def _fail(self, run: ActiveRun, reason: str, is_device: bool) -> None:
         """Show what failed, raise the alarm and ask for the end of the run; once a run."""
-        if self._failure is not None:
+        if self._report.failure is not None:
             return
-        self._failure = self._last_error = self._stop_reason = reason
-        self._equipment.set_status(reason, RED)
-        self._client.msg(f"Trigger: {reason}. The run is stopped", is_error=True)
-        raise_alarm(self._client, "Trigger device failed", reason)
+        self._stop_reason = reason
+        self._report.fail(reason)
         self._stop_due_s = time.monotonic()
         if is_device:
             self._recovery.run_failed(run.run_number, reason, time.monotonic() - self._began_s)
@@ -166,69 +154,11 @@ class TriggerFrontend:
         except ExperimentError as error:  # for one, that a transition is in progress already
             _log.info("stop of the run: %s", error)
 
-    def _notice(self, name: str, text: str) -> None:
-        """Raise an alarm and write a message, once a run for each name."""
-        if name not in self._notices:
-            self._notices.add(name)
-            self._last_error = text
-            self._client.msg(f"Trigger: {text}", is_error=True)
-            raise_alarm(self._client, name, text)
-
-    # each second -----------------------------------------------------------------------------
-
-    def _report(self, run: ActiveRun) -> None:
-        record, level = run.record, run.acquisition.ring.level
-        rate = self._equipment.write_statistics()
+    def _show(self, run: ActiveRun) -> None:
+        """Do what is to be done each second."""
         self._recovery.run_goes_on()
         self._camera_status.work(run.acquisition)
-        self._tell_losses(record)
-        self._show_counts(record, rate, level)
-        uncompressed = run.acquisition.outbox.failure()
-        if uncompressed is not None:
-            self._notice("Trigger compression failed", uncompressed)
-        silent = run.acquisition.silence()
-        if silent is not None:
-            self._notice("Trigger device silent", silent)
-        if self._failure is not None:
-            return
-        if uncompressed is not None:
-            self._equipment.set_status(f"{uncompressed}; the run goes on", RED)
-            return
-        state = "paused" if run.is_paused else f"{rate:.1f} Hz"
-        lost, incomplete = record.frames_lost, record.events_incomplete
-        status = f"run {run.run_number}: {state}, ring {100 * level:.0f}%, lost {lost}"
-        if incomplete:
-            status += f", incomplete {incomplete}"
-        is_well = not (lost or incomplete) and silent is None and level < 0.5
-        self._equipment.set_status(silent or status, GREEN if is_well else YELLOW)
-
-    def _show_counts(self, record: RunRecord, rate: float, level: float) -> None:
-        """Write what is known of the run so far, for pages and people."""
-        self._equipment.set_variables(
-            {
-                "Rate Hz": rate,
-                "Ring level %": 100 * level,
-                "Frames acquired": record.frames_acquired,
-                "Frames lost": record.frames_lost,
-                "Events incomplete": record.events_incomplete,
-                "Send retries": record.send_retries,
-                "Triggers read": record.triggers_read,
-                "Triggers lost": record.triggers_lost,
-                **record.compression_variables(),
-                "Last error": string_value(self._last_error, _TEXT_BYTES),
-            }
-        )
-
-    def _tell_losses(self, record: RunRecord) -> None:
-        if record.frames_lost:
-            causes = (
-                f"{record.frames_lost_by_camera} by the camera, {record.frames_lost_by_ring} by a"
-                f" full ring, {record.frames_late} late, {record.frames_unsent} unsent"
-            )
-            self._notice("Trigger frames lost", f"{record.frames_lost} frames lost: {causes}")
-        if record.events_incomplete:
-            text = f"{record.events_incomplete} events lack a camera or a digitizer"
-            self._notice("Trigger events incomplete", text)
+        self._report.show(run)
 
     # transitions -----------------------------------------------------------------------------
 
@@ -265,9 +195,9 @@ class TriggerFrontend:
             self._equipment.reset_statistics()
             self._camera_status.reset()
             self._preview.begin(run_number, layout)
-            self._failure, self._stop_due_s, self._report_due_s = None, None, 0.0
-            self._notices.clear()
-            self._last_error, self._stop_reason = "", ASKED_FOR
+            self._stop_due_s, self._report_due_s = None, 0.0
+            self._stop_reason = ASKED_FOR
+            self._report.begin()
             self._recovery.run_begins(setup.trigger)
             self._began_s = time.monotonic()
             acquisition.start()
@@ -277,10 +207,8 @@ class TriggerFrontend:
         return ActiveRun(run_number, acquisition, self._equipment.send, self._preview.show)
 
     def _refuse(self, code: int, error: Exception) -> TransitionResult:
-        reason = self._last_error = str(error)
-        self._equipment.set_variables({"Last error": string_value(reason, _TEXT_BYTES)})
-        self._equipment.set_status(f"refused: {reason}", RED)
-        self._client.msg(f"Trigger refuses the run: {reason}", is_error=True)
+        reason = str(error)
+        self._report.refuse(reason)
         return code, reason[:_REASON_CHARACTERS]
 
     def _stop(self, run_number: int) -> TransitionResult:
@@ -288,33 +216,24 @@ class TriggerFrontend:
         if run is None:
             self._equipment.set_status("ready")
             return None
-        if self._failure is None:
+        if self._report.failure is None:
             self._equipment.set_status(f"run {run_number}: draining", YELLOW)
         try:
             record = run.finish()
         except ExperimentError as error:  # a stop must not fail: it is told, and counted
-            self._notice("Trigger device failed", f"event cannot be sent: {error}")
+            self._report.notice("device failed", f"event cannot be sent: {error}")
             record = run.record
         self._conclude(record)
         return None
 
     def _conclude(self, record: RunRecord) -> None:
         """Compare counts and write them down."""
-        self._equipment.write_statistics()
         run = record.as_odb()
-        run["Stop reason"] = string_value(self._stop_reason, _TEXT_BYTES)
+        run["Stop reason"] = string_value(self._stop_reason, TEXT_BYTES)
         run["Restarts"] = ctypes.c_uint32(self._recovery.restarts)
         self._client.odb_set(f"{self._equipment.path}/Run", run)
-        self._client.msg(record.summary(), is_error=record.frames_lost > 0)
-        contradictions = record.contradictions()
-        if contradictions:
-            self._notice("Trigger counts differ", "; ".join(contradictions))
-        self._tell_losses(record)
-        self._show_counts(record, rate=0.0, level=0.0)
+        self._report.conclude(record)
         self._recovery.run_ended()
-        if self._failure is None:
-            text = f"ready; run {record.run_number}: {record.events_sent} events"
-            self._equipment.set_status(text, YELLOW if record.frames_lost else GREEN)
 
     def _pause(self, run_number: int) -> TransitionResult:
         if self._run is not None:
@@ -354,7 +273,7 @@ class TriggerFrontend:
         run, self._run = self._run, None
         try:
             if run is not None:
-                if self._failure is None:
+                if self._report.failure is None:
                     self._stop_reason = FRONTEND_ENDED
                 self._recovery.call_off()
                 record = run.finish()
