@@ -23,4 +23,8 @@ const SETTINGS = [
   {"path": "/Configurations/TriggerState/trigger_logic", "description": "Code of the coincidence that triggers."},
   {"path": "/Configurations/SourceState/source_type", "allowed": "≥ 0", "description": "0 none, 1 55Fe."},
   {"path": "/Configurations/SourceState/source_position", "unit": "cm", "description": "Position of the source along the drift."},
+  {"path": "/Configurations/CameraCropSettings/crop_enable", "description": "Keep a square part of each frame; else frames are whole."},
+  {"path": "/Configurations/CameraCropSettings/crop_size", "unit": "pixels", "allowed": "≥ 1, ≤ 65536", "description": "Rows and columns that are kept."},
+  {"path": "/Configurations/CameraCropSettings/crop_origin_x", "unit": "pixels", "allowed": "≥ -1, ≤ 65536", "description": "Columns x (from 0) with origin < x <= origin + size are kept; -1 begins with the first."},
+  {"path": "/Configurations/CameraCropSettings/crop_origin_y", "unit": "pixels", "allowed": "≥ -1, ≤ 65536", "description": "The same for rows."},
 ];
