@@ -58,7 +58,7 @@ def variable(world: World, name: str) -> Any:
 def cameras(world: World, *faults: dict[str, Any]) -> None:
     """Choose as many cameras as there are sets of faults."""
     world.small_camera(cameras=len(faults), MaxEvents=12)
-    options = [{"seed": 7, "faults": each} for each in faults]
+    options = [{"seed": 7, "buffer_frames": 1000, "faults": each} for each in faults]
     world.configure({"Camera options": json.dumps(options)})
 
 

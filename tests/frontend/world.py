@@ -125,7 +125,10 @@ class World:
         self.configure(
             {
                 "Cameras": ["sim:64x64"] * cameras,
-                "Camera options": json.dumps({**options, "faults": faults or {}}),
+                "Camera options": json.dumps(
+                    # A busy machine may let a reader wait; that is not what tests look at.
+                    {**options, "buffer_frames": 1000, "faults": faults or {}}
+                ),
                 "Digitizer options": json.dumps(options),
                 "Frame rate Hz": rate_hz,
                 "Event wait ms": 1000,
