@@ -18,7 +18,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -29,6 +29,7 @@ from benchmarks.experiments import (
     Experiment,
     World,
     open_experiment,
+    own_output,
     temporary_folder,
     wait_for,
 )
@@ -78,7 +79,7 @@ def main() -> int:
     parser.add_argument("--mode", choices=("free", "continuous", "pmt"), default="free")
     parser.add_argument("--codec", choices=("frontend", "logger", "none"), default="frontend")
     parser.add_argument("--folder", type=Path, help="where the experiment is made for a while")
-    given = parser.parse_args()
+    given, output = parser.parse_args(), own_output()
     wanted = Wanted(given.experiment, given.seconds, given.camera, given.mode, given.codec)
     try:
         figures = measure(wanted, given.rate, given.folder)
@@ -86,9 +87,9 @@ def main() -> int:
         sys.stderr.write(f"benchmarks.chain: {error}\n")
         return 1
     if given.json:
-        print(json.dumps(figures))
+        print(json.dumps(figures), file=output, flush=True)
     else:
-        _print_table(figures)
+        _print_table(figures, output)
     return 0
 
 
@@ -223,7 +224,7 @@ def _watch(experiment: Experiment, frames: int, rate_hz: float) -> float:
             break
         if client.odb_exists(key):
             level = max(level, float(client.odb_get(key)) / 100)
-        client.communicate(100)
+        client.communicate(250)
     return level
 
 
@@ -264,7 +265,7 @@ def _bottleneck(used: usage.Usage, level: float) -> str:
     return "the disk" if level > 0.5 else "none: the rate is held with processor time to spare"
 
 
-def _print_table(figures: dict[str, Any]) -> None:
+def _print_table(figures: dict[str, Any], output: TextIO) -> None:
     table = Table("figure", "value", title=f"{figures['camera']} in {figures['experiment']}")
     for name, value in figures.items():
         if isinstance(value, dict):
@@ -275,7 +276,7 @@ def _print_table(figures: dict[str, Any]) -> None:
     for trial in figures["trials"]:
         held = "held" if trial["held"] else f"not held, {trial['rate_seen']:.1f} seen"
         table.add_row(f"tried: {trial['rate_hz']:.1f} Hz", held)
-    Console(width=110).print(table)
+    Console(width=110, file=output).print(table)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from experiment.client import Client
 from experiment.connect import connect, midas_is_available
@@ -52,6 +52,13 @@ def open_experiment(world: World, folder: Path, *, logs: bool = False) -> Iterat
         yield experiment
 
 
+def own_output() -> TextIO:
+    """Return our standard output; what others print, such as MIDAS's library, goes to stderr."""
+    ours = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return ours
+
+
 @contextmanager
 def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
     """Make a folder for an experiment; its name is short, since MIDAS makes file names of it."""
@@ -65,7 +72,7 @@ def _open_standalone(folder: Path, logs: bool) -> Iterator[Experiment]:
         client = start_experiment(programs)
         try:
             if logs:
-                start_programs(programs, client, LOGGER)
+                start_programs(programs, client, {**LOGGER})
             yield Experiment(client, programs, "Logger", folder / "data")
         finally:
             client.disconnect()

@@ -16,16 +16,15 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.experiments import WORLDS, open_experiment, temporary_folder
+from benchmarks.experiments import WORLDS, open_experiment, own_output, temporary_folder
 from experiment.client import Client
 from frontend.assembly import EventAssembler, Rules
 from frontend.layout import EventLayout
@@ -52,7 +51,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="rounds of all that is compared")
     parser.add_argument("--frames", type=int, default=40, help="frames of each in a round")
     parser.add_argument("--stock-frames", type=int, default=5, help="frames by stock MIDAS in all")
-    arguments = parser.parse_args()
+    arguments, output = parser.parse_args(), own_output()
     with temporary_folder() as folder, open_experiment(arguments.experiment, folder) as bench:
         cameras = {
             name: measure(
@@ -72,9 +71,9 @@ def main() -> None:
         "load": os.getloadavg()[0],
     }
     if arguments.json:
-        print(json.dumps(figures))
+        print(json.dumps(figures), file=output, flush=True)
     else:
-        _print_table(figures)
+        _print_table(figures, output)
 
 
 def measure(
@@ -176,10 +175,9 @@ def _stock_packer(pixels: Any) -> Callable[[], Any] | None:
     """Return what makes the event with MIDAS's own Python, ready to be sent; None without it."""
     if "MIDASSYS" in os.environ:
         sys.path.append(str(Path(os.environ["MIDASSYS"]) / "python"))
-    midas: Any = None
-    with suppress(ImportError):
+    try:
         import midas.event
-    if midas is None:
+    except ImportError:
         return None
 
     def make() -> Any:
@@ -192,7 +190,7 @@ def _stock_packer(pixels: Any) -> Callable[[], Any] | None:
     return make
 
 
-def _print_table(figures: dict[str, Any]) -> None:
+def _print_table(figures: dict[str, Any], output: TextIO) -> None:
     def text(value: float | None, unit: str = "") -> str:
         return "-" if value is None else f"{value:.4g}{unit}"
 
@@ -206,7 +204,7 @@ def _print_table(figures: dict[str, Any]) -> None:
             text(values["over_stock"]),
         )
     table.caption = f"{figures['experiment']}, load {figures['load']:.1f}"
-    Console(width=110).print(table)
+    Console(width=110, file=output).print(table)
 
 
 if __name__ == "__main__":
