@@ -79,6 +79,7 @@ class OnlineAnalyzer:
         self._report_due_s = 0.0
         self._outcome: Outcome | None = None
         self._is_alarmed = False
+        self._latest_run = 0
         client.register_event_request(self._buffer, -1, -1, GET_NONBLOCKING)
         client.register_transition_callback(TR_START, START_SEQUENCE, self._start)
         client.register_transition_callback(TR_STOP, STOP_SEQUENCE, self._stop)
@@ -197,6 +198,7 @@ class OnlineAnalyzer:
         if self._run is not None:  # its stop never reached us
             self._finish(self._run)
         self._empty_buffer()
+        self._latest_run = run_number
         try:
             self._run = self._open(run_number, joined=False)
         except (SettingsError, AnalyzerError) as error:
@@ -226,9 +228,17 @@ class OnlineAnalyzer:
             self._publisher.set_status(f"run {run_number} was not started", YELLOW)
         return None
 
+    def _join_missed(self) -> None:
+        """Join a run whose start was under way while we connected, so that nobody told us."""
+        info = self._client.odb_get("/Runinfo")
+        is_settled = info["State"] != STATE_STOPPED and not info["Transition in progress"]
+        if is_settled and int(info["Run number"]) != self._latest_run:
+            self._join()
+
     def _join(self) -> None:
         """Take part in a run that is on already."""
         run_number = int(self._client.odb_get("/Runinfo/Run number"))
+        self._latest_run = run_number
         try:
             self._run = self._open(run_number, joined=True)
         except (SettingsError, AnalyzerError) as error:
@@ -305,6 +315,8 @@ class OnlineAnalyzer:
 
     # life ----------------------------------------------------------------------------------------
     def _report(self) -> None:
+        if self._run is None:
+            self._join_missed()
         run = self._run
         if run is not None:
             if self._is_ready:

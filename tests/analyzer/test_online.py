@@ -211,6 +211,27 @@ def test_an_analyzer_that_is_killed_and_comes_back_completes_the_run(bench, tmp_
     bench.require_same_as_file(run, tmp_path)
 
 
+def test_a_run_that_starts_while_the_analyzer_connects_is_joined(bench, tmp_path):
+    bench.kill_analyzer()
+
+    def connect_late(client, run_number):
+        """Come into the experiment when it is settled already whom the start is told."""
+        bench.start_analyzer()
+
+    bench.client.register_transition_callback(TR_START, 100, connect_late)
+    try:
+        run = bench.begin()
+    finally:
+        bench.client.deregister_transition_callback(TR_START)
+    made = list(physics(10))
+    bench.send(made[:5])
+    wait_until(lambda: f"joins run {run}" in bench.messages(), 20, "the analyzer to join")
+    bench.send(made[5:])
+    bench.end(run, len(made))
+    assert bench.wait_for_results(run)["Events analyzed"] == 10
+    bench.require_same_as_file(run, tmp_path)
+
+
 def test_data_taking_goes_on_without_the_analyzer(bench):
     bench.kill_analyzer()
     run = bench.begin()
