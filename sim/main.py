@@ -68,7 +68,7 @@ def report_to(progress: Progress) -> Report:
         total = None if fraction is None else 1.0
         progress.update(task, description=what, total=total, completed=fraction or 0.0)
         if progress.disable and fraction is None and what != shown:
-            errors.print(what, markup=False, highlight=False)
+            errors.print(what, markup=False, highlight=False, soft_wrap=True)
             shown = what
 
     return report
@@ -105,7 +105,7 @@ def show(result: RunResult) -> None:
         table.add_row("catalog", near(result.catalog))
     Console().print(table)
     if result.stage_error:
-        errors.print(f"not staged: {result.stage_error}", style="red", markup=False)
+        errors.print(f"not staged: {result.stage_error}", style="red", markup=False, soft_wrap=True)
 
 
 def _finish(results: list[RunResult], as_json: bool) -> None:
@@ -218,7 +218,10 @@ def serve(
         stage=True,
     )
     serve_experiment(
-        output.resolve(), port, plan, lambda line: errors.print(line, markup=False, highlight=False)
+        output.resolve(),
+        port,
+        plan,
+        lambda line: errors.print(line, markup=False, highlight=False, soft_wrap=True),
     )
 
 
@@ -230,10 +233,14 @@ def main() -> None:
     except (SimulationError, ExperimentError, OSError) as error:
         if "--json" in sys.argv:
             typer.echo(json.dumps({"error": str(error)}))
-        errors.print(f"cygno-sim: {error}", style="red", markup=False, highlight=False)
+        errors.print(
+            f"cygno-sim: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(1)
     except KeyboardInterrupt:
-        errors.print("cygno-sim: interrupted; the run was stopped and all programs with it")
+        errors.print(
+            "cygno-sim: interrupted; the run was stopped and all programs with it", soft_wrap=True
+        )
         sys.exit(130)
 
 
