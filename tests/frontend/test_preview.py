@@ -92,7 +92,10 @@ def viewer(world: World) -> Viewer:
 def test_previews_show_events_of_the_run(viewer: Viewer, compresses: bool) -> None:
     world = viewer.world
     world.small_camera(cameras=2)
-    world.configure({"Compress frames": compresses, "Preview rate Hz": 5.0})
+    # No event shall be incomplete because the machine is busy.
+    world.configure(
+        {"Compress frames": compresses, "Preview rate Hz": 5.0, "Event wait ms": 10_000}
+    )
     viewer.receive()
     viewer.previews.clear()
     world.start_run()
