@@ -5,6 +5,7 @@ They make no MIDAS call. One that fails stores its exception for the main loop a
 
 import threading
 import time
+from abc import ABC, abstractmethod
 
 import numpy as np
 
@@ -19,7 +20,7 @@ POLL_S = 0.1
 TEMPERATURE_PERIOD_S = 5.0
 
 
-class Reader(threading.Thread):
+class Reader(threading.Thread, ABC):
     """What readers share: how they end, and what the main loop may know of them.
 
     :param device: how operators call the device, e.g. ``camera 0 (sim:fusion)``.
@@ -62,11 +63,13 @@ class Reader(threading.Thread):
         finally:
             self._end()
 
+    @abstractmethod
     def _read(self) -> bool:
-        raise NotImplementedError
+        """Read once, waiting `POLL_S` at most; tell whether the device gave data."""
 
+    @abstractmethod
     def _end(self) -> None:
-        raise NotImplementedError
+        """Tell the receiver of the data that no more comes."""
 
 
 class CameraReader(Reader):
