@@ -1,0 +1,1 @@
+"""The commands of ``cygno-stager``, one subject a file; `stager.main` registers them."""

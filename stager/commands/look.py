@@ -1,0 +1,66 @@
+"""Look at what the catalog says: ``status``."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from stager import status as catalog_status
+from stager.attach import Attached, connect_if_up, find_folder
+from stager.catalog import Catalog
+from stager.commands.shared import (
+    PIPED_WIDTH,
+    CatalogUrl,
+    Config,
+    DataDir,
+    Experiment,
+    Json,
+    catalog_exists,
+    shown_url,
+)
+from stager.configuration import configure
+
+
+def status(
+    experiment: Experiment = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    catalog: CatalogUrl = None,
+    run: Annotated[int | None, typer.Option(help="Only this run.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many of the latest runs.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show runs, their files, where they are, why one failed and when it is tried again.
+
+    Examples:
+
+      cygno-stager status --experiment demo
+
+      cygno-stager status --experiment demo --run 42 --json
+    """
+    folder = find_folder(experiment)
+    attached = Attached(connect_if_up("cygno-stager-status", experiment, folder))
+    try:
+        given = {"data_dir": str(data_dir) if data_dir else None, "catalog": catalog}
+        configuration = configure(given, folder, attached.client, config)
+    finally:
+        attached.close()
+    shown = shown_url(configuration.catalog_url)
+    runs = []
+    if catalog_exists(configuration):
+        opened = Catalog(configuration.catalog_url)
+        try:
+            runs = catalog_status.latest_runs(opened, limit, run)
+        finally:
+            opened.close()
+    if as_json:
+        typer.echo(json.dumps(catalog_status.as_json(runs, shown)))
+    elif runs:
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=PIPED_WIDTH)
+        console.print(catalog_status.as_table(runs, shown))
+    else:
+        what = "nothing" if run is None else f"no run {run}"
+        typer.echo(f"there is {what} in the catalog {shown} yet")

@@ -1,0 +1,114 @@
+"""What the commands share: their options, where they complain, how they show progress."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from sqlalchemy import make_url
+
+from stager.configuration import Configuration
+
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+PIPED_WIDTH: Final = 160
+"""Where no terminal says how wide a table may be."""
+
+Experiment = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder of a standalone experiment, or name of a MIDAS one.", envvar="CYGNO_EXPERIMENT"
+    ),
+]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the run files.")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with settings.")]
+Endpoint = Annotated[str | None, typer.Option(help="URL of the S3 server.")]
+Bucket = Annotated[str | None, typer.Option(help="Bucket that receives the files.")]
+Region = Annotated[str | None, typer.Option(help="Region that signatures name.")]
+Tag = Annotated[str | None, typer.Option(help="Site; objects are named TAG/FILE.")]
+PartSize = Annotated[int | None, typer.Option(help="Size of the parts of large files [MiB].")]
+CatalogUrl = Annotated[str | None, typer.Option(help="SQLAlchemy URL of the run catalog.")]
+CredentialsFile = Annotated[
+    str | None, typer.Option(help="File with the keys, mode 0600, instead of AWS_*.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+
+
+class Bars:
+    """Progress bars on stderr, where a person sits in front of it."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    def begin(self, what: str, total_bytes: int) -> None:
+        """Show a new step."""
+        self.end()
+        if errors.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(),
+                console=errors,
+                transient=True,
+            )
+            self._progress.add_task(what, total=total_bytes)
+            self._progress.start()
+
+    def advance(self, count_bytes: int) -> None:
+        """Move it on."""
+        if self._progress:
+            self._progress.advance(self._progress.task_ids[0], count_bytes)
+
+    def end(self) -> None:
+        """Take it away."""
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+
+def options_of(given: dict[str, Any]) -> dict[str, Any]:
+    """Return those of a command's arguments that are settings, for `configure`."""
+    names = (
+        "endpoint",
+        "bucket",
+        "region",
+        "tag",
+        "part_size_mib",
+        "catalog",
+        "credentials_file",
+    )
+    options = {name: given[name] for name in names}
+    options["data_dir"] = str(given["data_dir"]) if given["data_dir"] else None
+    return options
+
+
+def shown_url(catalog_url: str) -> str:
+    """Return a catalog's URL without its password."""
+    return make_url(catalog_url).render_as_string(hide_password=True)
+
+
+def catalog_exists(configuration: Configuration) -> bool:
+    """Tell whether there is a catalog to look into; looking must not make one."""
+    url = make_url(configuration.catalog_url)
+    return url.get_backend_name() != "sqlite" or not url.database or os.path.exists(url.database)
+
+
+def count_of_files(number: int) -> str:
+    """Return ``1 file``, ``2 files``."""
+    return "1 file" if number == 1 else f"{number} files"
+
+
+def complain(line: str) -> None:
+    """Say on stderr what went wrong."""
+    errors.print(f"cygno-stager: {line}", markup=False, style="red")
