@@ -6,13 +6,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.dtypes import CLUSTER, EVENT, ClusterFlag, EventFlag
+from analyzer.dtypes import CLUSTER, EVENT, EventFlag
+from analyzer.finding import Finding
 from analyzer.frames import as_frame
 from analyzer.kernels import frame as fk
 from analyzer.kernels import measure as mk
 from analyzer.kernels.detect import correct_macro, flatten_spikes, mark_lit
 from analyzer.kernels.label import add_rim, clear_labels, label_clusters
 from analyzer.levels import Levels
+from analyzer.measure import measure_clusters
 from analyzer.settings import AnalyzerSettings
 
 Rows = npt.NDArray[Any]
@@ -32,10 +34,9 @@ class ImageAnalysis:
     def __init__(self, levels: Levels, settings: AnalyzerSettings) -> None:
         self.levels = levels
         self.settings = settings
-        rows, columns = levels.shape
+        rows = levels.shape[0]
         macro = levels.macro_shape
         rim = (macro[0] + 2, macro[1] + 2)
-        self._acceptance = settings.acceptance(rows, columns)
         self._sums = np.zeros(macro, np.int32)
         self._rows = np.zeros((rows, 7), np.int64)
         self._value = np.zeros(rim, np.float32)
@@ -44,6 +45,7 @@ class ImageAnalysis:
         self._labels = np.zeros(macro, np.int32)
         self._ys = np.zeros(macro[0] * macro[1], np.int32)
         self._xs = np.zeros(macro[0] * macro[1], np.int32)
+        self._labelled = 0
 
     def analyze(self, pixels: npt.NDArray[np.uint16]) -> tuple[Rows, Rows]:
         """Return one row of `EVENT` and the rows of `CLUSTER` of a frame, brightest first.
@@ -52,6 +54,34 @@ class ImageAnalysis:
         """
         frame = as_frame(pixels)
         settings, levels = self.settings, self.levels
+        finding = self.find(frame)
+        clusters = np.zeros(finding.found, CLUSTER)
+        if finding.found:
+            mk.exclude_clusters(
+                frame,
+                levels.level,
+                settings.cimax,
+                levels.clip,
+                levels.rebin,
+                finding.ys,
+                finding.xs,
+                finding.n,
+                self._rows,
+            )
+            shift = _row_shift(self._rows, settings)
+            clusters = measure_clusters(frame, levels, settings, shift, finding)
+        return self._describe(frame, finding, clusters), clusters
+
+    def find(self, pixels: npt.NDArray[np.uint16]) -> Finding:
+        """Find the clusters of a frame: from the raw pixels to labelled macro-pixels.
+
+        :param pixels: (rows, columns) uint16 [ADU], of the pedestal's shape.
+        :returns: what was found; its arrays hold until the next call.
+        """
+        frame = as_frame(pixels)
+        settings, levels = self.settings, self.levels
+        clear_labels(self._labels, self._ys, self._xs, self._labelled)
+        self._labelled = 0
         fk.rebin_frame(
             frame,
             levels.level,
@@ -61,31 +91,15 @@ class ImageAnalysis:
             self._sums,
             self._rows,
         )
-        flags = EventFlag(0)
         light = float(self._sums.sum(dtype=np.int64)) / fk.SCALE
-        if light > SPARK_MEAN_ADU * frame.size + SPARK_SUM_ADU:
-            flags |= EventFlag.SPARK
-            found, n_core, n = 0, 0, 0
-        else:
+        is_spark = light > SPARK_MEAN_ADU * frame.size + SPARK_SUM_ADU
+        found, n_core, n, complete = 0, 0, 0, True
+        if not is_spark:
             found, n_core, n, complete = self._find(_row_shift(self._rows, settings))
-            if not complete:
-                flags |= EventFlag.CUT_SHORT
-        clusters = np.zeros(found, CLUSTER)
-        if found:
-            mk.exclude_clusters(
-                frame,
-                levels.level,
-                settings.cimax,
-                levels.clip,
-                levels.rebin,
-                self._ys,
-                self._xs,
-                n,
-                self._rows,
-            )
-            clusters = self._measure(frame, _row_shift(self._rows, settings), found, n_core, n)
-            clear_labels(self._labels, self._ys, self._xs, n)
-        return self._describe(frame, flags, light, clusters), clusters
+        self._labelled = n
+        return Finding(
+            self._labels, self._ys, self._xs, n_core, n, found, complete, is_spark, light
+        )
 
     def _find(self, shift: npt.NDArray[np.int64]) -> tuple[int, int, int, bool]:
         """Label clusters.
@@ -119,68 +133,12 @@ class ImageAnalysis:
         n = add_rim(self._labels, settings.margin_macro, self._ys, self._xs, n_core)
         return found, n_core, n, not dropped
 
-    def _measure(
-        self,
-        frame: npt.NDArray[np.uint16],
-        shift: npt.NDArray[np.int64],
-        found: int,
-        n_core: int,
-        n: int,
-    ) -> Rows:
-        levels = self.levels
-        sums = np.zeros((found, mk.N_SUMS), np.int64)
-        mk.sum_clusters(
-            frame,
-            levels.level,
-            levels.noise,
-            shift,
-            self.settings.cimax,
-            self.settings.nsigma,
-            levels.rebin,
-            self._labels,
-            self._ys,
-            self._xs,
-            n_core,
-            n,
-            sums,
-        )
-        x, y, theta, long_rms, lat_rms = principal_axes(sums)
-        extent = np.empty((found, 4))
-        mk.extend_along_axes(
-            self._labels, self._ys, self._xs, n_core, levels.rebin, x, y, theta, extent
-        )
-        clusters = np.zeros(found, CLUSTER)
-        clusters["sc_size"] = sums[:, mk.SIZE]
-        clusters["sc_nhits"] = sums[:, mk.HITS]
-        clusters["sc_nmacro"] = sums[:, mk.MACRO]
-        clusters["sc_integral"] = sums[:, mk.LIGHT] / fk.SCALE
-        size = np.maximum(sums[:, mk.CORE_SIZE], 1)
-        mean = sums[:, mk.CORE_LIGHT] / size
-        variance = np.maximum(sums[:, mk.CORE_SQUARES] / size - mean**2, 0)
-        clusters["sc_rms"] = np.sqrt(variance) / fk.SCALE
-        clusters["sc_xmean"], clusters["sc_ymean"] = x, y
-        clusters["sc_xmin"], clusters["sc_xmax"] = sums[:, mk.X_MIN], sums[:, mk.X_MAX]
-        clusters["sc_ymin"], clusters["sc_ymax"] = sums[:, mk.Y_MIN], sums[:, mk.Y_MAX]
-        clusters["sc_length"] = extent[:, 1] - extent[:, 0] + levels.rebin
-        clusters["sc_width"] = extent[:, 3] - extent[:, 2] + levels.rebin
-        clusters["sc_theta"] = theta
-        clusters["sc_longrms"], clusters["sc_latrms"] = long_rms, lat_rms
-        self._flag(clusters)
-        return clusters[np.argsort(-clusters["sc_integral"], kind="stable")]
-
-    def _flag(self, clusters: Rows) -> None:
-        rows, columns = self.levels.shape
-        xmin, xmax, ymin, ymax = self._acceptance
-        x, y = clusters["sc_xmean"], clusters["sc_ymean"]
-        outside = (x < xmin) | (x >= xmax) | (y < ymin) | (y >= ymax)
-        at_edge = (clusters["sc_xmin"] == 0) | (clusters["sc_xmax"] == columns - 1)
-        at_edge |= (clusters["sc_ymin"] == 0) | (clusters["sc_ymax"] == rows - 1)
-        clusters["flags"] = outside * np.uint16(ClusterFlag.OUTSIDE)
-        clusters["flags"] |= at_edge * np.uint16(ClusterFlag.AT_EDGE)
-
-    def _describe(
-        self, frame: npt.NDArray[np.uint16], flags: EventFlag, light: float, clusters: Rows
-    ) -> Rows:
+    def _describe(self, frame: npt.NDArray[np.uint16], finding: Finding, clusters: Rows) -> Rows:
+        flags = EventFlag(0)
+        if finding.is_spark:
+            flags |= EventFlag.SPARK
+        if not finding.complete:
+            flags |= EventFlag.CUT_SHORT
         rows = self._rows
         event = np.zeros(1, EVENT)
         totals = [int(total) for total in rows.sum(axis=0)]
@@ -202,7 +160,7 @@ class ImageAnalysis:
         event["noise"] = spread / fk.SCALE
         row_means = rows[:, fk.ROW_SUM] / np.maximum(rows[:, fk.ROW_USED], 1)
         event["row_noise"] = row_means.std() / fk.SCALE
-        event["light"] = light
+        event["light"] = finding.light
         event["n_clusters"] = len(clusters)
         event["cluster_light"] = clusters["sc_integral"].sum(dtype=np.float64)
         return event
@@ -220,26 +178,3 @@ def _row_shift(rows: npt.NDArray[np.int64], settings: AnalyzerSettings) -> npt.N
     is_dark = used > 0.25 * max(int(used.max()), 1)
     shift = np.where(is_dark, total / np.maximum(used, 1), frame_shift)
     return np.clip(np.rint(shift), -limit, limit).astype(np.int64)
-
-
-def principal_axes(sums: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], ...]:
-    """Return mean x, mean y, angle of the main axis, rms along and across it.
-
-    :param sums: (clusters, N_SUMS) int64 of ``sum_clusters``.
-    :returns: five (clusters,) float64 arrays: pixel, pixel, rad in (-pi/2, pi/2], pixel, pixel.
-        A cluster whose light sums to nothing has the middle of its box and no extent.
-    """
-    light = sums[:, mk.CORE_LIGHT].astype(np.float64)
-    is_lit = light > 0
-    weight = np.where(is_lit, light, 1.0)
-    x = np.where(is_lit, sums[:, mk.SUM_X] / weight, (sums[:, mk.X_MIN] + sums[:, mk.X_MAX]) / 2)
-    y = np.where(is_lit, sums[:, mk.SUM_Y] / weight, (sums[:, mk.Y_MIN] + sums[:, mk.Y_MAX]) / 2)
-    xx = np.where(is_lit, sums[:, mk.SUM_XX] / weight - x**2, 0.0)
-    yy = np.where(is_lit, sums[:, mk.SUM_YY] / weight - y**2, 0.0)
-    xy = np.where(is_lit, sums[:, mk.SUM_XY] / weight - x * y, 0.0)
-    theta = 0.5 * np.arctan2(2 * xy, xx - yy)
-    middle = (xx + yy) / 2
-    half = np.hypot((xx - yy) / 2, xy)
-    long_rms = np.sqrt(np.maximum(middle + half, 0.0))
-    lat_rms = np.sqrt(np.maximum(middle - half, 0.0))
-    return x, y, theta, long_rms, lat_rms
