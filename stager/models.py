@@ -72,7 +72,13 @@ class State(StrEnum):
     VERIFIED = "verified"
     """The server, asked afterwards, has the same bytes."""
     CATALOGUED = "catalogued"
-    """And the run log says so: nothing is left to do."""
+    """And the run log says so: nothing is left to do. A file: of all that is required."""
+    REPLICATED = "replicated"
+    """A file with several places: all of them have it, the optional ones too."""
+    DELETABLE = "deletable"
+    """A local file that is being deleted: every required place was just asked again."""
+    DELETED = "deleted"
+    """The local file is gone, on purpose; `reason` says why. Its replicas stay."""
     FAILED = "failed"
     """The last try failed; `reason` says why, `next_try_at` when it is tried again."""
 
@@ -217,6 +223,7 @@ class File(Claimed, Base):
     """The logger's sidecar files that the content was compared with."""
     discovered_at: Mapped[datetime] = mapped_column(UtcDateTime)
     hashed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     run: Mapped[Run] = relationship(back_populates="files")
     replicas: Mapped[list["Replica"]] = relationship(back_populates="file")
@@ -238,9 +245,21 @@ class Replica(Claimed, Base):
     place: Mapped[str] = mapped_column(String(64))
     """Name of the place; "cloud" is the S3 bucket."""
     kind: Mapped[str] = mapped_column(String(16))
-    """How copies get there: "s3"; later "folder" and "command"."""
+    """How copies get there: "s3", "folder" or "command"."""
+    required: Mapped[bool] = mapped_column(Boolean, default=True)
+    """The local file stays until this replica is verified."""
+    conflict: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Another content is there under this name; a person decides with ``cygno-stager retry``."""
+    transcoded: Mapped[str | None] = mapped_column(String(64))
+    """How the object differs from the file: its compression, "expanded" frames."""
+    content_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    content_sha256: Mapped[str | None] = mapped_column(String(64))
+    content_crc32c: Mapped[str | None] = mapped_column(String(8))
+    """Of the object, where it was transcoded; else they are those of the file."""
+    checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the place was last asked again, and still had it."""
     location: Mapped[str | None] = mapped_column(String(255))
-    """For S3: the bucket."""
+    """For S3: the bucket; for folders: the folder."""
     object_key: Mapped[str | None] = mapped_column(String(512))
     object_bytes: Mapped[int | None] = mapped_column(BigInteger)
     """Size that the server reported."""
