@@ -47,8 +47,12 @@ STEP = 0.88
 TRIALS = 6
 PEDESTAL_FRAMES = 40
 PEDESTAL_HZ = 10.0
+DRIVER_FRAMES = 64
+"""Frames that the camera's driver keeps; DCAM lets its user choose (``dcambuf_alloc``)."""
 FULL = 0.9
 """A thread that uses this part of a core, or programs that use it of all, are called a limit."""
+RING_BACKED_UP = 0.5
+"""Where the ring was fuller than that, what follows it was too slow."""
 TRIGGER = "/Equipment/Trigger"
 FRONTEND = {"cygno-frontend-trigger": FRONTENDS["cygno-frontend-trigger"]}
 
@@ -144,8 +148,9 @@ def _take(
     whole = usage.between(first, usage.take_snapshot(pids), pids)
     wait_for(lambda: _is_stopped(client), 120, f"run {run} to stop", client)
     analyzer = "/Equipment/Analyzer/Run"
+    finished = f"{analyzer}/Run number"  # the last that it writes
     wait_for(
-        lambda: client.odb_exists(analyzer) and client.odb_get(analyzer)["Run number"] == run,
+        lambda: client.odb_exists(finished) and client.odb_get(finished) == run,
         120,
         f"the analyzer to finish run {run}",
         client,
@@ -180,7 +185,7 @@ def _take(
         "cpu_ms_per_frame_all": 1e3 * sum(ended.programs_s.values()) / max(1, sent),
         "cores_used": whole.cores,
         "cores_of_others": whole.others_cores,
-        "bottleneck": _bottleneck(whole, level),
+        "bottleneck": _bottleneck(whole, level, lost),
         "busiest_thread": " ".join(map(str, whole.busiest[:2])),
         "busiest_thread_cores": whole.busiest[2],
         "ring_level": level,
@@ -206,7 +211,10 @@ def _set_up(
     )
     apply_plan(client, plan, experiment.programs.folder)
     settings = f"{TRIGGER}/Settings"
-    client.odb_set(f"{settings}/Camera options", json.dumps({"seed": 1}))  # no truth is written
+    options = {"seed": 1, "buffer_frames": DRIVER_FRAMES}  # no truth is written
+    client.odb_set(f"{settings}/Camera options", json.dumps(options))
+    # One exposure for all rates, so that the pedestal fits the runs that are measured.
+    client.odb_set("/Configurations/Exposure", 1 / max(rate_hz, GOAL_HZ))
     client.odb_set(f"{settings}/Disk minutes", 0.0)
     if client.odb_exists(f"{settings}/Compress frames"):
         client.odb_set(f"{settings}/Compress frames", wanted.codec == "frontend")
@@ -249,8 +257,11 @@ def _remove(path: Path) -> None:
         part.unlink()
 
 
-def _bottleneck(used: usage.Usage, level: float) -> str:
-    """Name what is used up first: a thread's core, all cores, or, if neither, the disk."""
+def _bottleneck(used: usage.Usage, level: float, lost: int) -> str:
+    """Name what is used up first: a thread's core, all cores, or, if neither, the disk.
+
+    :param level: highest level of the ring, 0 to 1.
+    """
     program, kind, part = used.busiest
     cores = os.cpu_count() or 1
     if part >= FULL:
@@ -262,7 +273,14 @@ def _bottleneck(used: usage.Usage, level: float) -> str:
             f"all {cores} cores: programs of the chain use {used.cores:.2f} (most: {most[0]}, "
             f"{most[1] / used.seconds:.2f}), others {used.others_cores:.2f}"
         )
-    return "the disk" if level > 0.5 else "none: the rate is held with processor time to spare"
+    if level > RING_BACKED_UP:
+        return "the disk"
+    if lost:
+        return (
+            f"a thread that came too late: {lost} frames lost, ring at most {level:.0%} full, of "
+            f"{cores} cores {used.cores:.2f} used by the chain, {used.others_cores:.2f} by others"
+        )
+    return "none: the rate is held with processor time to spare"
 
 
 def _print_table(figures: dict[str, Any], output: TextIO) -> None:

@@ -21,8 +21,10 @@ from rawdata import codec
 STORE_FRAMES = 4
 """Frames with the largest number of triggers that a store holds; assembly empties it at once."""
 _TOUCHED_TRIGGERS = 8
-_PART_WAITING = 4
-"""One part in four of the ring may wait for compression; the rest is for what cannot be sent."""
+_PART_WAITING = 2
+"""One part in two of the ring may wait for compression; the rest is for what cannot be sent. A raw
+frame costs the logger more processor time than its compression would have taken, so that going raw
+early makes a short burst last."""
 _JOIN_S = 2.0
 
 

@@ -11,6 +11,7 @@ A worker that fails takes nothing with it: its event goes raw, the other workers
 `failure` says what happened for as long as the run lasts. See docs/decisions/0009.
 """
 
+import os
 import threading
 import time
 from collections import deque
@@ -25,6 +26,8 @@ from rawdata import codec
 
 PATIENCE_S = 2.0
 """How long the line waits for its first event; a Fusion frame takes 7 to 25 ms of a core."""
+NICENESS = 5
+"""Where cores are few, reading devices and sending go before compression."""
 MEMORIES_A_WORKER = 2
 """One to write to, and one that is being sent or waits for an earlier event."""
 
@@ -199,6 +202,9 @@ class Outbox:
     # the workers' side -----------------------------------------------------------------------
 
     def _run(self) -> None:
+        # On Linux niceness belongs to the thread (setpriority(2)), 0 being the one that calls.
+        niceness = min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
         try:
             while (taken := self._take()) is not None:
                 self._compress(*taken)
