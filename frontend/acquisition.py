@@ -63,7 +63,7 @@ class Acquisition:
         self.assembler = EventAssembler(self.ring, self.stores, self.layout, rules)
         self.camera_readers = [
             CameraReader(
-                f"camera {i} ({name.driver})",
+                f"camera {setup.trigger.first_camera + i} ({name.driver})",
                 camera,
                 i,
                 self.ring,
@@ -92,7 +92,7 @@ class Acquisition:
         return Outbox(
             give_back,
             wake,
-            shapes=[(camera.rows, camera.columns) for camera in layout.cameras],
+            shapes=layout.shapes,
             memories=allocate_slots(count, layout.max_bytes, layout.typical_bytes()),
             workers=workers,
             max_waiting=max(1, self.ring.size // _PART_WAITING),
@@ -200,4 +200,5 @@ def make_layout(setup: RunSetup, devices: Devices) -> EventLayout:
         boards=tuple(devices.boards),
         max_triggers=setup.configurations.max_triggers,
         generation=setup.generation,
+        first_camera=setup.trigger.first_camera,
     )

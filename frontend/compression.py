@@ -1,6 +1,6 @@
 """One event, compressed: each bank ``CAM<i>`` becomes ``CZ<i>``, all else stays as it is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -61,19 +61,19 @@ class FrameCounts:
 
 def compress_event(
     content: memoryview,
-    shapes: Sequence[tuple[int, int]],
+    shapes: Mapping[int, tuple[int, int]],
     memory: memoryview,
     encode: Encode = codec.encode,
 ) -> tuple[memoryview | None, FrameCounts]:
     """Write an event to other memory, with its frames compressed; the order of banks stays.
 
     :param content: the whole event; is only read.
-    :param shapes: (rows, columns) of each camera's frames, by the camera's number.
+    :param shapes: (rows, columns) of each camera's frames, by its number in the names of banks.
     :param memory: at least as large as the event.
     :returns: the whole compressed event, a view on `memory`; None if no frame becomes smaller.
     """
     event = parse_event(content)
-    cameras = {camera_banks.bank_name(i): (i, shape) for i, shape in enumerate(shapes)}
+    cameras = {camera_banks.bank_name(i): (i, shape) for i, shape in shapes.items()}
     frames = {
         name: encode(event[name].reshape(cameras[name][1])) for name in event if name in cameras
     }

@@ -84,6 +84,8 @@ class EventLayout:
     :param boards: none in mode `free`.
     :param max_triggers: triggers that one event holds, per board.
     :param event_id: of the equipment that sends them.
+    :param first_camera: number of the first camera in the names of banks: another process may have
+        those before it.
     """
 
     cameras: tuple[CameraInfo, ...]
@@ -91,6 +93,15 @@ class EventLayout:
     max_triggers: int
     generation: Literal["A", "C"] = "A"
     event_id: int = TRIGGER_EVENT_ID
+    first_camera: int = 0
+
+    @property
+    def shapes(self) -> dict[int, tuple[int, int]]:
+        """Rows and columns of each camera's frames, by its number in the names of banks."""
+        return {
+            number: (camera.rows, camera.columns)
+            for number, camera in enumerate(self.cameras, self.first_camera)
+        }
 
     @property
     def max_bytes(self) -> int:
@@ -118,8 +129,8 @@ class EventLayout:
         """Give the camera banks their place in memory of at least `max_bytes`."""
         builder = EventBuilder(memory, self.event_id)
         pixels = [
-            camera_banks.reserve_frame(builder, (info.rows, info.columns), number)
-            for number, info in enumerate(self.cameras)
+            camera_banks.reserve_frame(builder, shape, number)
+            for number, shape in self.shapes.items()
         ]
         return EventMemory(builder, pixels, builder.mark)
 
@@ -131,9 +142,10 @@ class EventLayout:
         `target` is then no place for a driver to write to.
         """
         target.builder.rewind(event_bytes([]))
-        for number, frame in enumerate(frames):
+        pictures = zip(frames, source.pixels, strict=True)
+        for number, (frame, pixels) in enumerate(pictures, self.first_camera):
             if frame is not None:
-                camera_banks.encode_frame(target.builder, source.pixels[number], number)
+                camera_banks.encode_frame(target.builder, pixels, number)
 
     def complete(
         self,
@@ -147,7 +159,7 @@ class EventLayout:
         :param time_zero_s: for bank TIME, in the first event of generation C.
         """
         builder = memory.builder
-        for number, frame in enumerate(frames):
+        for number, frame in enumerate(frames, self.first_camera):
             if frame is not None:
                 times.encode_fid(builder, frame.counter, number)
                 times.encode_tsp(builder, frame.exposure_start_ns, number)

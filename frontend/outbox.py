@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -28,6 +28,7 @@ PATIENCE_S = 2.0
 """How long the line waits for its first event; a Fusion frame takes 7 to 25 ms of a core."""
 NICENESS = 5
 """Where cores are few, reading devices and sending go before compression."""
+NO_FRAMES: Mapping[int, tuple[int, int]] = {}
 MEMORIES_A_WORKER = 2
 """One to write to, and one that is being sent or waits for an earlier event."""
 
@@ -63,7 +64,7 @@ class Outbox:
 
     :param give_back: frees a slot of the ring; called from any thread.
     :param wake: wakes the main thread; called from any thread.
-    :param shapes: (rows, columns) of each camera's frames.
+    :param shapes: (rows, columns) of each camera's frames, by its number in the names of banks.
     :param memories: memory for compressed events, each as large as the largest event; none of them
         where `workers` is 0.
     :param workers: threads that compress; 0 sends all events as they are.
@@ -75,7 +76,7 @@ class Outbox:
         self,
         give_back: Callable[[Slot], None],
         wake: Callable[[], None],
-        shapes: Sequence[tuple[int, int]] = (),
+        shapes: Mapping[int, tuple[int, int]] = NO_FRAMES,
         memories: Sequence[memoryview] = (),
         workers: int = 0,
         max_waiting: int = 1,

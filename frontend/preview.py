@@ -3,6 +3,8 @@
 Costs 6 ms for a Fusion frame on one core (docs/decisions/0009), once or twice a second.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,12 +25,12 @@ _EVERY = 2
 
 
 def write_preview(
-    builder: EventBuilder, event: Event, shapes: list[tuple[int, int]], run_number: int
+    builder: EventBuilder, event: Event, shapes: Mapping[int, tuple[int, int]], run_number: int
 ) -> None:
     """Append the banks of a preview.
 
     :param event: with frames as the cameras gave them.
-    :param shapes: (rows, columns) of each camera's frames.
+    :param shapes: (rows, columns) of each camera's frames, by its number in the names of banks.
     """
     cameras = camera.camera_indices(event)
     facts = (run_number, event.event_id, event.serial_number, event.timestamp)

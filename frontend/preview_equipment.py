@@ -5,6 +5,7 @@ So no page ever has to ask for a full frame, and no reader of full frames sees a
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from experiment.client import Client
@@ -47,7 +48,7 @@ class Preview:
         self._rate_hz = 0.0
         self._read_rate(client)
         client.odb_watch(self._key, self._read_rate)
-        self._shapes: list[tuple[int, int]] = []
+        self._shapes: Mapping[int, tuple[int, int]] = {}
         self._memory = memoryview(b"")
         self._run_number = 0
         self._serial = 0
@@ -60,8 +61,8 @@ class Preview:
 
     def begin(self, run_number: int, layout: EventLayout) -> None:
         """Begin a run: there is no more memory to be taken then."""
-        self._shapes = [(camera.rows, camera.columns) for camera in layout.cameras]
-        sides = [image_shape(shape) for shape in self._shapes]
+        self._shapes = layout.shapes
+        sides = [image_shape(shape) for shape in self._shapes.values()]
         image_bytes = sum(rows * columns + _MARGIN_BYTES for rows, columns in sides)
         waveform_bytes = 2 * MAX_POINTS * CHANNELS * len(layout.boards)
         self._memory = memoryview(bytearray(image_bytes + waveform_bytes + _MARGIN_BYTES))

@@ -139,6 +139,14 @@ class TriggerSettings(Settings):
     cameras: tuple[str, ...] = setting(
         ("sim:fusion",), "Cameras", "Drivers of the cameras, `driver:address`, in bank order."
     )
+    first_camera: int = setting(
+        0,
+        "First camera",
+        "Number of the first camera in the names of banks; where several processes have cameras,"
+        " each has its own.",
+        ge=0,
+        le=5,
+    )
     camera_options: str = setting(
         "{}",
         "Camera options",

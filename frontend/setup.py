@@ -179,6 +179,9 @@ def _check(keys: Configurations, trigger: TriggerSettings, path: str) -> None:
     """Check what one key alone cannot tell. :raises SettingsError: naming key and value."""
     if not 1 <= len(trigger.cameras) <= 6:  # CYGNO's NCAM_MAX
         raise refusal(path, "Cameras", list(trigger.cameras), "1 to 6 drivers such as sim:fusion")
+    if trigger.first_camera + len(trigger.cameras) > 6:
+        allowed = f"at most {6 - len(trigger.cameras)}, since cameras are numbered 0 to 5"
+        raise refusal(path, "First camera", trigger.first_camera, allowed)
     for key, text, count in (
         ("Camera options", trigger.camera_options, len(trigger.cameras)),
         ("Digitizer options", trigger.digitizer_options, len(trigger.digitizers)),

@@ -4,6 +4,7 @@ Sources of the columns: the links that CYGNO's logger follows at begin and end o
 (``/Logger/Runlog/SQL/Links BOR`` and ``Links EOR`` of the LNGS detector, December 2023).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -29,6 +30,7 @@ HV_CHANNELS: Final = {
 """Run log column -> name of the channel in ``/Equipment/HV/Settings/Names``."""
 
 _LINKS_BEGIN: Final = "/Logger/Runlog/SQL/Links BOR"
+_TRIGGER: Final = re.compile(r"Trigger(\d\d)?")
 _CTIME: Final = "%a %b %d %H:%M:%S %Y"  # what MIDAS writes: "Thu Dec 14 23:33:17 2023"
 
 
@@ -103,17 +105,29 @@ def utc_time(odb: Odb, which: str) -> datetime | None:
 
 
 def events_sent(odb: Odb, run_number: int) -> int | None:
-    """Return how many events the trigger frontend says it sent in this run."""
-    if get(odb, "/Equipment/Trigger/Run/Run number") == run_number:
-        return _convert(get(odb, "/Equipment/Trigger/Run/Events sent"), int)
-    return _convert(get(odb, "/Equipment/Trigger/Statistics/Events sent"), int)
+    """Return how many events the trigger frontends say they sent in this run, all together."""
+    sent = _sum_of_runs(odb, run_number, "Events sent")
+    if sent is None:
+        return _convert(get(odb, "/Equipment/Trigger/Statistics/Events sent"), int)
+    return sent
 
 
 def frames_lost(odb: Odb, run_number: int) -> int | None:
-    """Return how many frames the trigger frontend says it lost in this run."""
-    if get(odb, "/Equipment/Trigger/Run/Run number") != run_number:
-        return None
-    return _convert(get(odb, "/Equipment/Trigger/Run/Frames lost"), int)
+    """Return how many frames the trigger frontends say they lost in this run, all together."""
+    return _sum_of_runs(odb, run_number, "Frames lost")
+
+
+def _sum_of_runs(odb: Odb, run_number: int, key: str) -> int | None:
+    """Add up a key of all trigger frontends that took part: ``Trigger``, ``Trigger00`` to 99."""
+    records = [
+        get(odb, f"/Equipment/{name}/Run", {})
+        for name in get(odb, "/Equipment", {})
+        if _TRIGGER.fullmatch(name)
+    ]
+    took_part = [record for record in records if record.get("Run number") == run_number]
+    counts = [_convert(record.get(key), int) for record in took_part]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _convert(value: Any, kind: Callable[[Any], T]) -> T | None:

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from frontend.instance import Instance
 from rawdata.event import Event, parse_event
-from rawdata.layouts import times
+from rawdata.layouts import camera, times
 from tests.conftest import wait_until
 from tests.frontend.test_commands import call
 from tests.frontend.world import World
@@ -22,7 +23,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield world
 
 
-def start(world: World, index: int) -> None:
+def start(world: World, index: int, first_camera: int = 0) -> None:
     """Start a frontend with an index, and give it a small camera of its own."""
     instance = Instance(index)
     world.start(instance.client_name, "-m", "frontend.main", "trigger", "-i", str(index))
@@ -32,6 +33,8 @@ def start(world: World, index: int) -> None:
         "Cameras": ["sim:64x64"],
         "Camera options": json.dumps({"seed": 7 + index}),
         "Frame rate Hz": 50.0,
+        "First camera": first_camera,
+        "Compress frames": True,
     }
     for name, value in settings.items():
         world.client.odb_set(f"{instance.settings_path}/{name}", value)
@@ -50,7 +53,7 @@ def test_names_of_one_alone_are_cygnos() -> None:
 def test_two_frontends_send_the_events_of_their_own_cameras(world: World) -> None:
     world.listen()
     for index in (2, 3):
-        start(world, index)
+        start(world, index, first_camera=index - 2)
     assert {"cygno-frontend-trigger-02", "cygno-frontend-trigger-03"} <= set(world.clients)
     world.configure(Exposure=0.01, FreeRunning=True)
     assert world._buffer is not None
@@ -70,8 +73,12 @@ def test_two_frontends_send_the_events_of_their_own_cameras(world: World) -> Non
     by_id = {number: [e for e in events if e.event_id == number] for number in (102, 103)}
     for sent in by_id.values():
         assert [event.serial_number for event in sent] == list(range(len(sent)))
-    assert all(times.decode_fid(e) == e.serial_number for sent in by_id.values() for e in sent)
-    assert bytes(by_id[102][0]["CAM0"]) != bytes(by_id[103][0]["CAM0"])
+    for number, sent in enumerate(by_id.values()):
+        assert {tuple(event) for event in sent} == {(f"CZ{number}", f"FID{number}", f"TSP{number}")}
+        assert all(times.decode_fid(e, number) == e.serial_number for e in sent)
+    first, second = camera.decode_frame(by_id[102][0], 0), camera.decode_frame(by_id[103][0], 1)
+    assert first.shape == second.shape == (64, 64)
+    assert not np.array_equal(first, second)
     for index, sent in ((2, by_id[102]), (3, by_id[103])):
         assert world.get(f"/Equipment/Trigger{index:02d}/Run/Events sent") == len(sent)
         assert world.get(f"/Equipment/Trigger{index:02d}/Statistics/Events sent") == len(sent)

@@ -84,7 +84,7 @@ class Rig:
         self.outbox = Outbox(
             self.ring.give_back,
             self.ring.wake,
-            [(ROWS, COLUMNS)] * cameras,
+            dict.fromkeys(range(cameras), (ROWS, COLUMNS)),
             allocate_slots(max(1, count), layout.max_bytes, layout.max_bytes)[:count],
             workers,
             max_waiting,
@@ -324,7 +324,7 @@ def test_only_frames_change_and_they_can_be_restored() -> None:
         return None if pixels[0, 0] == noise[0, 0] else codec.CompressedFrame(b"", b"1234567")
 
     memory = memoryview(bytearray(layout.max_bytes))
-    content, counts = compress_event(memoryview(source), [shape] * 2, memory, encode)
+    content, counts = compress_event(memoryview(source), {0: shape, 1: shape}, memory, encode)
     assert content is not None
     before, after = parse_event(source), parse_event(content)
     assert list(after) == ["CZ0", *list(before)[1:]]
@@ -350,7 +350,7 @@ def test_the_real_codec_gives_the_pixels_back(generation: str) -> None:
     layout.complete(memory, [frame(0)], [], 7 if generation == "C" else None)
     source = memory.builder.finish(4, 5, 2)
     target = memoryview(bytearray(layout.max_bytes))
-    content, counts = compress_event(source, [(64, 48)], target)
+    content, counts = compress_event(source, layout.shapes, target)
     assert content is not None
     event = parse_event(content)
     assert np.array_equal(camera.decode_frame(event), pixels)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stager.runlog import events_sent, utc_time, values_at_begin, values_at_end
+from stager.runlog import events_sent, frames_lost, utc_time, values_at_begin, values_at_end
 from tests.stager.runs import write_run
 from tests.stager.staging import Folder
 
@@ -102,6 +102,15 @@ def test_the_frontends_own_count_is_of_its_run() -> None:
     assert events_sent({"Equipment": {"Trigger": trigger}}, 7) == 50
     assert events_sent({"Equipment": {"Trigger": trigger}}, 8) == 3
     assert events_sent({}, 7) is None
+
+
+def test_counts_of_several_frontends_add_up() -> None:
+    equipment = {
+        f"Trigger{index}": {"Run": {"Run number": run, "Events sent": 10, "Frames lost": 1}}
+        for index, run in (("02", 7), ("03", 7), ("04", 6))
+    }
+    assert events_sent({"Equipment": equipment}, 7) == 20
+    assert frames_lost({"Equipment": equipment}, 7) == 2
 
 
 def test_counts_that_differ_are_noted(folder: Folder) -> None:
