@@ -51,8 +51,9 @@ def prepare_levels(pedestal: Pedestal, settings: AnalyzerSettings) -> Levels:
     ((2, 2), 3200, np.float32(512.0))
     """
     rebin = settings.rebin
-    fixed = np.rint(np.nan_to_num(pedestal.mean, nan=0.0) * SCALE)
-    bad = (pedestal.defects != 0) | (fixed < 0) | (fixed >= DEFECT)
+    unknown = ~np.isfinite(pedestal.mean) | ~np.isfinite(pedestal.sigma)
+    fixed = np.rint(np.where(unknown, 0, pedestal.mean) * SCALE)
+    bad = (pedestal.defects != 0) | unknown | (fixed < 0) | (fixed >= DEFECT)
     level = np.where(bad, DEFECT, fixed).astype(np.uint16)
     noise = np.where(bad, 0, pedestal.sigma).astype(np.float32)
     good = _macro_sum((~bad).astype(np.float64), rebin)
@@ -61,7 +62,9 @@ def prepare_levels(pedestal: Pedestal, settings: AnalyzerSettings) -> Levels:
         scale = np.where(good > 0, 1 / (SCALE * good), 0).astype(np.float32)
         macro_variance = np.where(good > 0, variance / good**2, 0)
     smooth = np.sqrt(_box_sum(macro_variance)) / 9
-    clip = min(MAX_CLIP, round(settings.clip_sigma * pedestal.typical_sigma() * SCALE))
+    known = pedestal.sigma[(pedestal.defects == 0) & ~unknown]
+    typical = float(np.median(known)) if known.size else 0.0
+    clip = min(MAX_CLIP, round(settings.clip_sigma * typical * SCALE))
     levels = Levels(pedestal, rebin, level, noise, scale, smooth.astype(np.float32), clip)
     for array in (levels.level, levels.noise, levels.scale, levels.smooth_noise):
         array.flags.writeable = False

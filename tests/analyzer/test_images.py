@@ -204,3 +204,17 @@ def test_the_same_frame_gives_the_same_rows_whatever_came_before():
     assert first[1].tobytes() == again[1].tobytes()
     assert first[0].dtype == EVENT
     assert first[1].dtype == CLUSTER
+
+
+def test_pixels_that_a_pedestal_does_not_know_take_no_part():
+    scene = make_scene()
+    light = scene.light()
+    add_spot(light, 120, 120, 5000)
+    frame = scene.frame(light)
+    scene.pedestal.mean[40:48, 40:48] = np.nan
+    scene.pedestal.sigma[60, 60] = np.nan
+    levels = prepare_levels(scene.pedestal, SETTINGS)
+    assert np.isfinite(levels.smooth_noise).all()
+    _, clusters = ImageAnalysis(levels, SETTINGS).analyze(frame)
+    assert len(clusters) == 1
+    assert clusters["sc_xmean"][0] == pytest.approx(120, abs=1)
