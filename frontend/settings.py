@@ -227,6 +227,12 @@ class TriggerSettings(Settings):
         gt=0,
         le=3600,
     )
+    silence_ends_run: bool = setting(
+        False,
+        "Silence ends run",
+        "A silent device counts as failed: the run is stopped, and started again as often as"
+        " `Restart tries` says. Off where a camera may wait long for its trigger.",
+    )
     drain_s: float = setting(
         10.0,
         "Drain limit s",

@@ -159,6 +159,9 @@ class TriggerFrontend:
         self._recovery.run_goes_on()
         self._camera_status.work(run.acquisition)
         self._report.show(run)
+        silent = run.acquisition.silence()
+        if silent is not None and run.acquisition.setup.trigger.silence_ends_run:
+            self._fail(run, silent, is_device=True)
 
     # transitions -----------------------------------------------------------------------------
 

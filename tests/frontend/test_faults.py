@@ -36,6 +36,7 @@ def world(shared: World) -> Iterator[World]:
     assert shared.is_stopped()
     shared.small_camera()
     shared.configure({"Restart tries": 0, "Restart wait s": 0.1, "Event wait ms": 1000})
+    shared.configure({"Silence ends run": False, "Silence alarm s": 10.0})
     yield shared
     for alarm in shared.client.get_triggered_alarms():
         shared.client.reset_alarm(alarm)
@@ -86,6 +87,21 @@ def test_a_run_that_a_camera_ended_is_started_again(world: World) -> None:
     assert "Run Autorestart" not in world.client.get_triggered_alarms()  # begin of run resets it
     assert world.get("/Configurations/RunControl/StopRequested") == 0
     assert world.get("/Configurations/RunControl/StopReason") == ""
+
+
+def test_a_run_whose_camera_hangs_is_started_again(world: World) -> None:
+    world.small_camera(faults={"hang_at": 5}, MaxEvents=8)
+    world.configure({"Restart tries": 1, "Silence ends run": True, "Silence alarm s": 0.5})
+    world.start_run()
+    failed = world.get("/Runinfo/Run number")
+    wait_until(
+        lambda: world.is_stopped() and world.record["Run number"] == failed + 1,
+        30,
+        "the next run, to its end",
+    )
+    assert [times.decode_fid(event) for event in world.events] == [*range(5), *range(8)]
+    assert "no frame since" in world.messages
+    assert world.record["Restarts"] == 1
 
 
 def test_a_camera_that_fails_in_every_run_is_given_up(world: World) -> None:
