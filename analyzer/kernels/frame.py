@@ -33,16 +33,13 @@ _u4 = np.uint32
 
 
 @njit(nogil=True, cache=True)
-def _highest(values: U16) -> int:
-    highest = np.uint16(0)
-    for column in range(values.shape[0]):
-        highest = max(highest, values[column])
-    return np.int64(highest)
+def _add_ordinary(
+    values: U16, pedestals: U16, limit: int, clip: int, part: I32, statistics: I64
+) -> bool:
+    """Add a block if all its pixels are below `limit`, as in nearly all: 32 bits hold its sums.
 
-
-@njit(nogil=True, cache=True)
-def _add_ordinary(values: U16, pedestals: U16, clip: int, part: I32, statistics: I64) -> None:
-    """Add a block without bright pixels, which nearly all are: 32 bits hold all its sums."""
+    :returns: False if it has brighter ones; nothing is added then.
+    """
     high = _i4(clip)
     both = _u4(2 * clip)
     used = _i4(0)
@@ -50,7 +47,9 @@ def _add_ordinary(values: U16, pedestals: U16, clip: int, part: I32, statistics:
     squares = _i4(0)
     raw = _u4(0)
     raw_squares = _u4(0)
+    highest = np.uint16(0)
     for column in range(part.shape[0]):
+        highest = max(highest, values[column])
         value = _i4(values[column])
         pedestal = _i4(pedestals[column])
         valid = pedestal != _i4(DEFECT)
@@ -63,11 +62,19 @@ def _add_ordinary(values: U16, pedestals: U16, clip: int, part: I32, statistics:
         squares = _i4(squares + _i4(kept * kept))
         raw = _u4(raw + _u4(value))
         raw_squares = _u4(raw_squares + _u4(_u4(value) * _u4(value)))
+    if highest >= limit:
+        for column in range(part.shape[0]):
+            if pedestals[column] != DEFECT:
+                residual = _i4(_i4(_i4(values[column]) * _i4(SCALE)) - _i4(pedestals[column]))
+                part[column] = _i4(part[column] - residual)
+        return False
+    statistics[ROW_MAX] = max(statistics[ROW_MAX], np.int64(highest))
     statistics[ROW_USED] += used
     statistics[ROW_SUM] += total
     statistics[ROW_SQUARES] += squares
     statistics[ROW_RAW] += np.int64(raw)
     statistics[ROW_RAW_SQUARES] += np.int64(raw_squares)
+    return True
 
 
 @njit(nogil=True, cache=True)
@@ -78,6 +85,7 @@ def _add_bright(
     for column in range(part.shape[0]):
         value = np.int64(values[column])
         pedestal = np.int64(pedestals[column])
+        statistics[ROW_MAX] = max(statistics[ROW_MAX], value)
         statistics[ROW_RAW] += value
         statistics[ROW_RAW_SQUARES] += value * value
         if value >= cimax:
@@ -123,11 +131,7 @@ def rebin_frame(
                 values = frame[row, start:stop]
                 pedestals = level[row, start:stop]
                 part = strip[start:stop]
-                highest = _highest(values)
-                statistics[ROW_MAX] = max(statistics[ROW_MAX], highest)
-                if highest < limit:
-                    _add_ordinary(values, pedestals, high, part, statistics)
-                else:
+                if not _add_ordinary(values, pedestals, limit, high, part, statistics):
                     _add_bright(values, pedestals, cimax, high, part, statistics)
         full = n_columns // rebin
         if rebin == 4:
