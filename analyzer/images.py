@@ -12,7 +12,8 @@ from analyzer.frames import as_frame
 from analyzer.kernels import frame as fk
 from analyzer.kernels import measure as mk
 from analyzer.kernels.detect import correct_macro, flatten_spikes, mark_lit
-from analyzer.kernels.label import add_rim, clear_labels, label_clusters
+from analyzer.kernels.label import clear_labels, label_clusters
+from analyzer.kernels.rim import add_rim, mark_tracks
 from analyzer.levels import Levels
 from analyzer.measure import measure_clusters
 from analyzer.settings import AnalyzerSettings
@@ -130,7 +131,12 @@ class ImageAnalysis:
             self._xs,
             self._labels,
         )
-        n = add_rim(self._labels, settings.margin_macro, self._ys, self._xs, n_core)
+        labels, ys, xs = self._labels, self._ys, self._xs
+        is_track = np.zeros(found, np.uint8)
+        mark_tracks(
+            labels, ys, xs, n_core, settings.track_macro, settings.track_elongation, is_track
+        )
+        n = add_rim(labels, is_track, settings.margin_macro, ys, xs, n_core)
         return found, n_core, n, not dropped
 
     def _describe(self, frame: npt.NDArray[np.uint16], finding: Finding, clusters: Rows) -> Rows:

@@ -80,10 +80,19 @@ class AnalyzerSettings(Settings):
     min_macro: int = setting(
         4, "Minimum size", "least number of macro-pixels of a cluster", unit="macro-pixels", ge=1
     )
+    track_macro: int = setting(
+        60, "Track size", "least number of macro-pixels of a track", unit="macro-pixels", ge=1
+    )
+    track_elongation: float = setting(
+        1.4,
+        "Track elongation",
+        "a track has at least this rms along its axis over that across",
+        ge=1,
+    )
     margin_macro: int = setting(
-        2,
+        1,
         "Margin",
-        "rim around a cluster that is summed with it, for the tails of its light",
+        "rim around a track that is summed with it, for the wings of its light",
         unit="macro-pixels",
         ge=0,
         le=16,

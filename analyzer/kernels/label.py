@@ -1,4 +1,4 @@
-"""Join lit macro-pixels to clusters, bridging small gaps, and give each cluster a rim."""
+"""Join lit macro-pixels to clusters, bridging small gaps."""
 
 import numpy as np
 from numba import njit
@@ -86,40 +86,6 @@ def label_clusters(
             xs[kept] = column
             kept += 1
     return clusters, kept, dropped
-
-
-@njit(nogil=True, cache=True)
-def add_rim(labels: I32, width: int, ys: I32, xs: I32, n: int) -> int:
-    """Give each cluster a rim, ring by ring; a macro-pixel between two goes to the lower label.
-
-    :param labels: in and out, (rows, columns) int32.
-    :param width: rings to add [macro-pixels].
-    :param ys: in and out, rows of the `n` labelled macro-pixels; those of the rim follow.
-    :param xs: the same for columns.
-    :returns: labelled macro-pixels, rim included.
-    """
-    rows, columns = labels.shape
-    begin = 0
-    for _ in range(width):
-        end = n
-        for index in range(begin, end):
-            row = ys[index]
-            column = xs[index]
-            label = labels[row, column]
-            for other_row in range(max(0, row - 1), min(rows, row + 2)):
-                for other_column in range(max(0, column - 1), min(columns, column + 2)):
-                    there = labels[other_row, other_column]
-                    if there == 0:
-                        labels[other_row, other_column] = -label
-                        ys[n] = other_row
-                        xs[n] = other_column
-                        n += 1
-                    elif there < 0 and -there > label:
-                        labels[other_row, other_column] = -label
-        for index in range(end, n):  # negative: claimed in this ring only
-            labels[ys[index], xs[index]] *= -1
-        begin = end
-    return n
 
 
 @njit(nogil=True, cache=True)

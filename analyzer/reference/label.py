@@ -33,16 +33,3 @@ def label_clusters(mark: U8, link: int, min_size: int, max_clusters: int) -> tup
             for place in group:
                 labels[place] = count
     return labels, count, dropped
-
-
-def add_rim(labels: I32, width: int) -> I32:
-    """Return the labels with a rim of `width`; the lower label wins where two meet."""
-    for _ in range(width):
-        padded = np.pad(labels, 1)
-        rows, columns = labels.shape
-        near = [padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
-        nobody = np.iinfo(np.int32).max
-        lowest = np.min([np.where(part > 0, part, nobody) for part in near], axis=0)
-        claimed = np.where(lowest < nobody, lowest, 0)
-        labels = np.where(labels > 0, labels, claimed).astype(np.int32)
-    return labels

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.frames import as_frame
-from analyzer.kernels import detect, frame, label, measure, pedestal, waveform
+from analyzer.kernels import detect, frame, label, measure, pedestal, rim, waveform
 from analyzer.reference import detect as detect_twin
 from analyzer.reference import frame as frame_twin
 from analyzer.reference import label as label_twin
 from analyzer.reference import measure as measure_twin
 from analyzer.reference import pedestal as pedestal_twin
+from analyzer.reference import rim as rim_twin
 from analyzer.reference import waveform as waveform_twin
 
 seeds = st.integers(0, 2**32 - 1)
@@ -101,7 +102,8 @@ def labelled(mark, link, min_size, max_clusters, width):
         mark, link, min_size, max_clusters, ys, xs, labels
     )
     cores = labels.copy()
-    n = label.add_rim(labels, width, ys, xs, n_core)
+    wanted = np.arange(count, dtype=np.uint8) % 3 != 1
+    n = rim.add_rim(labels, wanted.astype(np.uint8), width, ys, xs, n_core)
     return labels, cores, count, n_core, n, dropped, ys, xs
 
 
@@ -126,7 +128,11 @@ def test_labels_are_those_of_walking_from_neighbour_to_neighbour(
     twin, twin_count, twin_dropped = label_twin.label_clusters(mark, link, min_size, max_clusters)
     np.testing.assert_array_equal(cores, twin)
     assert (count, dropped) == (twin_count, twin_dropped)
-    np.testing.assert_array_equal(labels, label_twin.add_rim(twin, width))
+    wanted = (np.arange(count) % 3 != 1).astype(np.uint8)
+    np.testing.assert_array_equal(labels, rim_twin.add_rim(twin, wanted, width))
+    is_track = np.zeros(count, np.uint8)
+    rim.mark_tracks(cores, ys, xs, n_core, 5, 1.43, is_track)
+    np.testing.assert_array_equal(is_track, rim_twin.mark_tracks(cores, 5, 1.43))
     assert n_core == np.count_nonzero(cores)
     assert n == np.count_nonzero(labels)
     assert {(int(y), int(x)) for y, x in zip(ys[:n], xs[:n], strict=True)} == {
