@@ -1,0 +1,341 @@
+"""Measure what the analyzer finds: ``python -m benchmarks.reconstruction [--json]``.
+
+Simulated frames of 2304x2304 pixels (noise 2.6 ADU with fixed pattern, glow at the edges, hot
+pixels), analyzed with profile LNGS and the pedestal of a run of 100 frames. What is placed is known:
+spots of sigma 4 pixels, muons of 1200 pixels with 40 ADU each, alphas of 260 pixels and 5e5 ADU, in
+frames of their own kind. Truth is the light that the pixels got, a Poisson number of photons.
+
+`efficiency` is found / placed, `abs_bias` |mean(integral / truth) - 1| and `rms` its spread,
+`position_px` the median distance; `fakes_per_frame` counts clusters in frames without light and
+those that belong to nothing in the others. A split is a second cluster of one object, a merge an
+object inside the box of a neighbour's cluster. Recorded run 1102 holds real clusters of CYGNO on
+simulated noise, some of them over each other: its keys begin with ``recorded``.
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from analyzer.frames import as_frame
+from analyzer.images import ImageAnalysis
+from analyzer.levels import prepare_levels
+from analyzer.pedestal import PedestalBuilder
+from analyzer.settings import AnalyzerSettings, profile
+from benchmarks.scenes import Camera, Placed, Scene
+from rawdata.layouts.camera import decode_frame
+from rawdata.runfile import RunFile
+
+PEDESTAL_FRAMES = 100
+SPOTS_ADU = (12300, 3200, 1500, 1000, 700, 500, 300)
+MUON_PIXELS, MUON_ADU = 1200.0, 40.0 * 1200
+ALPHA_PIXELS, ALPHA_ADU = 260.0, 5e5
+SPOT_REACH, TRACK_REACH = 12.0, 40.0
+"""A cluster whose middle is that near belongs to an object [pixel]."""
+WHOLE = 0.8
+"""A track is in one piece if one cluster alone holds that part of its light."""
+RECORDED = Path(__file__).parents[2] / "shared" / "data"
+
+CYGNO: dict[str, tuple[str, str, str]] = {
+    "12300": ("31/31", "1.002, 0.006", "0.08"),
+    "3200": ("31/31", "0.997, 0.024", "0.28"),
+    "1500": ("30/30", "0.989, 0.035", "0.46"),
+    "1000": ("40/40", "0.977, 0.06-0.10", "0.6-0.9"),
+    "700": ("50/50", "0.960, 0.06-0.10", "0.6-0.9"),
+    "500": ("50/50", "0.899, 0.06-0.10", "0.6-0.9"),
+    "300": ("12/40", "0.935, 0.135", "1.4"),
+    "muon": ("20/20", "1.014, 0.011", ""),
+    "alpha": ("10/10", "0.999, 0.001", "0.09"),
+}
+"""CYGNO's offline reconstruction (winter 2023) on such frames, with the exact pedestal: found; mean and
+rms of integral / truth; median distance [pixel]. It takes 0.9 to 4 s a frame."""
+
+Clusters = npt.NDArray[Any]
+
+
+@dataclass
+class Tally:
+    """What became of the objects of one kind."""
+
+    placed: int = 0
+    found: int = 0
+    whole: int = 0
+    splits: int = 0
+    merges: int = 0
+    fakes: int = 0
+    frames: int = 0
+    seconds: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+    distances: list[float] = field(default_factory=list)
+
+    def add(self, objects: list[Placed], clusters: Clusters, seconds: float) -> None:
+        """Compare the clusters of a frame with what was placed."""
+        self.frames += 1
+        self.seconds.append(seconds)
+        self.placed += len(objects)
+        rows, columns = clusters["sc_ymean"], clusters["sc_xmean"]
+        owner = _owners(objects, rows, columns)
+        self.fakes += int((owner < 0).sum())
+        for number, one in enumerate(objects):
+            mine = clusters[owner == number]
+            if not len(mine):
+                self.merges += bool(_covered(one, clusters).any())
+                continue
+            self.found += 1
+            self.splits += len(mine) - 1
+            best = mine[np.argmax(mine["sc_integral"])]
+            ratio = float(best["sc_integral"]) / one.light_adu
+            self.whole += len(mine) == 1 and ratio > WHOLE
+            self.ratios.append(ratio)
+            self.distances.append(
+                math.hypot(best["sc_ymean"] - one.row, best["sc_xmean"] - one.column)
+            )
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Return the figures, with the kind in their names."""
+        ratios = np.array(self.ratios or [math.nan])
+        return {
+            f"efficiency_{name}": self.found / max(1, self.placed),
+            f"placed_{name}": self.placed,
+            f"bias_{name}": float(ratios.mean() - 1),
+            f"abs_bias_{name}": float(abs(ratios.mean() - 1)),
+            f"rms_{name}": float(ratios.std()),
+            f"position_{name}_px": float(np.median(self.distances or [math.nan])),
+            f"one_piece_{name}": self.whole / max(1, self.placed),
+            f"splits_{name}": self.splits,
+            f"merges_{name}": self.merges,
+        }
+
+
+def _owners(
+    objects: list[Placed], rows: npt.NDArray[Any], columns: npt.NDArray[Any]
+) -> npt.NDArray[np.intp]:
+    """Return which object each cluster belongs to, the nearest in reach; -1 for none."""
+    owner = np.full(len(rows), -1, np.intp)
+    nearest = np.full(len(rows), np.inf)
+    for number, one in enumerate(objects):
+        reach = TRACK_REACH if one.length else SPOT_REACH
+        distance = one.distances(rows, columns)
+        closer = (distance < reach) & (distance < nearest)
+        owner[closer], nearest[closer] = number, distance[closer]
+    return owner
+
+
+def _covered(one: Placed, clusters: Clusters) -> npt.NDArray[np.bool_]:
+    inside = (clusters["sc_xmin"] <= one.column) & (one.column <= clusters["sc_xmax"])
+    inside &= (clusters["sc_ymin"] <= one.row) & (one.row <= clusters["sc_ymax"])
+    return np.asarray(inside, np.bool_)
+
+
+def measure(
+    frames: int, recorded: Path, settings: AnalyzerSettings | None = None
+) -> dict[str, Any]:
+    """Return all figures.
+
+    :param frames: of each kind of spot; muons and alphas have as many, empty frames twice that.
+    :param recorded: folder with ``recorded/run01102.mid.lz4``; left out where it is missing.
+    """
+    settings = settings or profile("LNGS")
+    camera = Camera()
+    analysis = _prepare(camera, settings)
+    analysis.analyze(as_frame(camera.dark().pixels))  # compiles
+    tallies = {}
+    for name, scenes in track(
+        list(_kinds(camera, frames).items()), "frames", console=Console(stderr=True)
+    ):
+        tallies[name] = tally = Tally()
+        for scene in scenes():
+            _analyze(analysis, scene, tally)
+    figures: dict[str, Any] = {}
+    for name, tally in tallies.items():
+        figures |= tally.figures(name)
+    figures["muons_in_one_piece"] = figures["one_piece_muon"]
+    figures["crossing_as_two"] = _two(tallies["crossing"])
+    figures["touching_as_two"] = _two(tallies["touching"])
+    normal = [tally for name, tally in tallies.items() if name in {*CYGNO, "empty"}]
+    figures["fakes_per_frame"] = sum(t.fakes for t in normal) / sum(t.frames for t in normal)
+    for name in ("row_noise", "drift"):
+        figures[f"fakes_per_frame_{name}"] = tallies[name].fakes / tallies[name].frames
+    figures["frames"] = sum(tally.frames for tally in tallies.values())
+    figures["frame_ms"] = 1e3 * float(np.median([s for t in tallies.values() for s in t.seconds]))
+    figures |= measure_recorded(recorded, settings)
+    return figures
+
+
+def _two(tally: Tally) -> float:
+    """Return the part of pairs that gave two clusters, neither more nor less."""
+    return tally.whole / max(1, tally.placed)
+
+
+def _prepare(camera: Camera, settings: AnalyzerSettings) -> ImageAnalysis:
+    builder = PedestalBuilder(camera.sensor.model.shape, settings)
+    for _ in track(range(PEDESTAL_FRAMES), "pedestal", console=Console(stderr=True)):
+        builder.add(camera.dark().pixels)
+    pedestal = builder.build(exposure_s=0.3, source="benchmark", run=1)
+    return ImageAnalysis(prepare_levels(pedestal, settings), settings)
+
+
+def _kinds(camera: Camera, frames: int) -> dict[str, Callable[[], Iterator[Scene]]]:
+    """Return for each kind what makes its frames."""
+
+    def spots(light_adu: float, **dark: Any) -> Callable[[], Iterator[Scene]]:
+        return lambda: (camera.spots(light_adu, camera.dark(**dark)) for _ in range(frames))
+
+    def lines(light_adu: float, length: float) -> Callable[[], Iterator[Scene]]:
+        return lambda: (camera.track(light_adu, length, camera.dark()) for _ in range(frames))
+
+    def pairs(add: Callable[[Scene], None]) -> Callable[[], Iterator[Scene]]:
+        def make() -> Iterator[Scene]:
+            for _ in range(frames):
+                scene = camera.dark()
+                add(scene)
+                yield scene
+
+        return make
+
+    def cross(scene: Scene) -> None:
+        angle = camera.random.uniform(-1.5, 1.5)
+        for turn in (0.0, camera.random.uniform(0.6, 1.5)):
+            scene.add(1180, 1150, 40 * 900, 900, _axis(angle + turn))
+
+    def touch(scene: Scene) -> None:
+        scene.add(1180, 700, 40 * 800, 800, 0.05)
+        scene.add(1180 - 20, 1500, 12300)  # 400 pixels from the end of the track
+
+    def edge(scene: Scene) -> None:
+        scene.add(2054, camera.random.uniform(500, 1800), 40 * 400, 400, math.pi / 2)
+
+    kinds = {str(light): spots(light) for light in SPOTS_ADU}
+    return {
+        **kinds,
+        "muon": lines(MUON_ADU, MUON_PIXELS),
+        "alpha": lines(ALPHA_ADU, ALPHA_PIXELS),
+        "empty": lambda: (camera.dark() for _ in range(2 * frames)),
+        "row_noise": spots(1500, row_noise_adu=1.0),
+        "drift": spots(1500, drift_adu=1),
+        "crossing": pairs(cross),
+        "touching": pairs(touch),
+        "edge": pairs(edge),
+    }
+
+
+def _axis(angle: float) -> float:
+    """Return the angle of an axis within (-pi/2, pi/2]."""
+    return math.atan(math.tan(angle))
+
+
+def _analyze(analysis: ImageAnalysis, scene: Scene, tally: Tally) -> None:
+    frame = as_frame(scene.pixels)
+    began = time.perf_counter()
+    _, clusters = analysis.analyze(frame)[:2]
+    tally.add(scene.placed, clusters, time.perf_counter() - began)
+
+
+def measure_recorded(folder: Path, settings: AnalyzerSettings) -> dict[str, Any]:
+    """Return what becomes of the real clusters of run 1102; nothing where it is not at hand."""
+    runs = folder / "recorded"
+    source = runs / "run01102.mid.lz4"
+    if not source.exists():
+        return {}
+    builder: PedestalBuilder | None = None
+    for pixels in _frames(runs / "run01101.mid.gz"):
+        builder = builder or PedestalBuilder((pixels.shape[0], pixels.shape[1]), settings)
+        builder.add(pixels)
+    assert builder is not None
+    pedestal = builder.build(exposure_s=0.3, source="run 1101", run=1101)
+    analysis = ImageAnalysis(prepare_levels(pedestal, settings), settings)
+    truth = json.loads((runs / "truth_01102.json").read_text())
+    tally, sums = Tally(), []
+    for pixels, objects in zip(_frames(source), truth, strict=True):
+        placed = [_real(folder / "real", *values) for values in objects]
+        _, clusters = analysis.analyze(as_frame(pixels))[:2]
+        tally.add(placed, clusters, 0.0)
+        if placed:
+            light = sum(one.light_adu for one in placed)
+            sums.append(float(clusters["sc_integral"].sum()) / light)
+    figures: dict[str, Any] = tally.figures("recorded")
+    figures["recorded_light_mean"] = float(np.mean(sums))
+    figures["recorded_light_rms"] = float(np.std(sums))
+    figures["fakes_recorded"] = tally.fakes
+    return figures
+
+
+def _real(folder: Path, number: int, row: float, column: float, light_adu: float) -> Placed:
+    """Return a real cluster that was placed with the mean of its pixels at a place.
+
+    Its length is that of its diagonal, so that all its pieces belong to it.
+    """
+    pixels = np.load(folder / f"cluster_{int(number)}.npy")
+    middle = pixels[:, :2].mean(axis=0)
+    centre = np.average(pixels[:, :2], axis=0, weights=pixels[:, 2])
+    low, high = np.percentile(pixels[:, :2], (2, 98), axis=0)
+    _, vectors = np.linalg.eigh(np.cov(pixels[:, :2].T))
+    dy, dx = vectors[:, 1]
+    length = float(np.hypot(*(high - low)))
+    row_of_light, column_of_light = np.array((row, column)) + centre - middle
+    angle = _axis(math.atan2(dy, dx))
+    return Placed(light_adu, float(row_of_light), float(column_of_light), length, angle)
+
+
+def _frames(path: Path) -> Iterator[npt.NDArray[np.uint16]]:
+    with RunFile(path) as events:
+        for event in events:
+            if event.event_id == 1:
+                yield decode_frame(event)
+
+
+def print_table(figures: dict[str, Any]) -> None:
+    """Print the table of kinds beside CYGNO's marks, then the rest."""
+    table = Table(
+        "kind", "found", "ratio, rms", "px", "in one piece", "CYGNO", title="found in truth"
+    )
+    for name, marks in CYGNO.items():
+        found = round(figures[f"efficiency_{name}"] * figures[f"placed_{name}"])
+        table.add_row(
+            name,
+            f"{found}/{figures[f'placed_{name}']}",
+            f"{1 + figures[f'bias_{name}']:.3f}, {figures[f'rms_{name}']:.3f}",
+            f"{figures[f'position_{name}_px']:.2f}",
+            f"{figures[f'one_piece_{name}']:.2f}",
+            "; ".join(mark for mark in marks if mark),
+        )
+    console = Console(width=110)
+    console.print(table)
+    shown = ("fakes", "muons", "crossing", "touching", "frame", "recorded")
+    for name, value in figures.items():
+        stressed = name.endswith(("row_noise", "drift", "edge", "crossing", "touching"))
+        if name.startswith(shown) or stressed or "recorded" in name:
+            console.print(f"{name:32} {value:.4g}")
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--frames", type=int, default=20, help="frames of each kind")
+    parser.add_argument("--recorded", type=Path, default=RECORDED, help="folder with run 1102")
+    given = parser.parse_args()
+    if given.frames < 1:
+        sys.stderr.write(f"benchmarks.reconstruction: --frames is {given.frames}; at least 1\n")
+        return 2
+    figures = measure(given.frames, given.recorded)
+    if given.json:
+        print(json.dumps(figures))
+    else:
+        print_table(figures)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
