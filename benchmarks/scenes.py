@@ -1,4 +1,4 @@
-"""Frames whose light is known: noise of a simulated sensor with objects of the field's usual kinds."""
+"""Frames whose light is known: noise of a simulated sensor, with spots and tracks."""
 
 import math
 from dataclasses import dataclass, field
@@ -115,7 +115,7 @@ class Camera:
 
     def spots(self, light_adu: float, scene: Scene, down: int = 4, across: int = 6) -> Scene:
         """Place spots, each somewhere in a cell of its own."""
-        height, width = scene.pixels.shape
+        width = scene.pixels.shape[1]
         for i in range(down):
             for j in range(across):
                 cell_height, cell_width = (BOTTOM - TOP) / down, (width - MARGIN_PIXELS) / across

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from analyzer.dtypes import CLUSTER
-from benchmarks.reconstruction import Tally, measure
+from benchmarks.reconstruction import measure
 from benchmarks.scenes import Placed
+from benchmarks.tally import Tally
 
 
 def cluster(x: float, y: float, light: float, size: int = 5) -> tuple[float, ...]:
