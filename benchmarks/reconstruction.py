@@ -3,7 +3,8 @@
 Simulated frames of 2304x2304 pixels (noise 2.6 ADU with fixed pattern, glow at the edges, hot
 pixels), analyzed with profile LNGS and the pedestal of a run of 100 frames. What is placed is
 known: spots of sigma 4 pixels, muons of 1200 pixels with 40 ADU each, alphas of 260 pixels and
-5e5 ADU, in frames of their own kind. Truth is the light that the pixels got, a Poisson number of photons.
+5e5 ADU, in frames of their own kind. Truth is the light that the pixels got, a Poisson number of
+photons.
 
 `efficiency` is found / placed, `abs_bias` |mean(integral / truth) - 1| and `rms` its spread,
 `position_px` the median distance; `fakes_per_frame` counts clusters in frames without light and
