@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from analyzer.conditions import RunConditions
 from analyzer.drs4 import Drs4Tables
-from analyzer.dtypes import CLUSTER, EVENT, WAVEFORM, EventFlag
+from analyzer.dtypes import CLUSTER, EVENT, REDPIX, WAVEFORM, EventFlag
 from analyzer.frames import decode_frame
 from analyzer.images import ImageAnalysis
 from analyzer.levels import Levels
@@ -107,12 +107,14 @@ class RunAnalysis:
     def _analyze(self, event: Event, problems: list[str]) -> dict[str, npt.NDArray[Any]]:
         events: list[npt.NDArray[Any]] = []
         clusters: list[npt.NDArray[Any]] = []
+        pixels: list[npt.NDArray[Any]] = []
         for camera in camera_banks.camera_indices(event):
-            row, found = self._analyze_camera(event, camera, problems)
-            row["camera"] = camera
-            found["camera"] = camera
+            row, found, kept = self._analyze_camera(event, camera, problems)
+            for part in (row, found, kept):
+                part["camera"] = camera
             events.append(row)
             clusters.append(found)
+            pixels.append(kept)
         if not events:
             problems.append(f"no camera bank; it has: {' '.join(event) or 'none'}")
             events.append(_flagged(EventFlag.NO_CAMERA))
@@ -123,30 +125,34 @@ class RunAnalysis:
         return {
             "events": rows,
             "clusters": np.concatenate(clusters) if clusters else np.zeros(0, CLUSTER),
+            "redpix": np.concatenate(pixels) if pixels else np.zeros(0, REDPIX),
             "waveforms": waveforms,
         }
 
     def _analyze_camera(
         self, event: Event, camera: int, problems: list[str]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        nothing = np.zeros(0, CLUSTER)
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        nothing, kept = np.zeros(0, CLUSTER), np.zeros(0, REDPIX)
         levels = self.levels.get(camera)
         try:
             shape = levels.shape if levels else None
             frame = decode_frame(event, camera, self.settings, shape)
         except RawDataError as error:
             problems.append(str(error))
-            return _flagged(EventFlag.BAD_FRAME), nothing
+            return _flagged(EventFlag.BAD_FRAME), nothing, kept
         if levels is None:
             problems.append(f"camera {camera} has no pedestal")
-            return _flagged(EventFlag.BAD_FRAME), nothing
-        row, clusters = self._images(camera, levels).analyze(frame)
+            return _flagged(EventFlag.BAD_FRAME), nothing, kept
+        images = self._images(camera, levels)
+        row, clusters = images.analyze(frame)
+        if self.settings.keep_pixels:
+            kept = images.pixels_of(clusters)
         if times.fid_name(camera) in event:
             try:
                 row["frame_id"] = times.decode_fid(event, camera)
             except RawDataError as error:
                 problems.append(str(error))
-        return row, clusters
+        return row, clusters, kept
 
     def _analyze_digitizers(
         self, event: Event, problems: list[str]

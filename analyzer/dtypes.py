@@ -41,6 +41,16 @@ class ClusterFlag(IntFlag):
     """Its centre is outside of the acceptance (xmin, xmax, ymin, ymax)."""
     AT_EDGE = 1 << 1
     """It touches the edge of the frame."""
+    SPOT = 1 << 2
+    """Short and no track: `Spot length`."""
+    FE55 = 1 << 3
+    """A spot with the light of 5.9 keV: `55Fe window`, `ADU per keV`."""
+    ALPHA = 1 << 4
+    """Long and dense: `Alpha length`, `Alpha density`."""
+    MUON = 1 << 5
+    """Very long and thin: `Muon length`, `Muon density`."""
+    SPARK = 1 << 6
+    """More light than particles give: `Spark light`."""
 
 
 class WaveformFlag(IntFlag):
@@ -74,6 +84,8 @@ EVENT: Final = np.dtype(
     ]
 )
 
+_F4: Final = np.float32
+
 CLUSTER: Final = np.dtype(
     [
         (("index of the trigger event in the run", "event"), np.uint32),
@@ -95,6 +107,38 @@ CLUSTER: Final = np.dtype(
         (("angle of the main axis from +x to +y [rad]", "sc_theta"), np.float32),
         (("light-weighted rms along the main axis [pixel]", "sc_longrms"), np.float32),
         (("light-weighted rms across the main axis [pixel]", "sc_latrms"), np.float32),
+        (("sc_integral with each macro-pixel over its response [ADU]", "sc_corrintegral"), _F4),
+        (("sc_corrintegral over ADU per keV [keV]", "sc_energy"), _F4),
+        (("length along its path, in steps of 16 pixels [pixel]", "sc_pathlength"), _F4),
+        (("correlation of column and row, light-weighted", "sc_pearson"), _F4),
+        (("rms of the profile along the axis, with the rim [pixel]", "sc_lfullrms"), _F4),
+        (("rms of the profile across the axis, with the rim [pixel]", "sc_tfullrms"), _F4),
+        (("highest bin of the profile along [ADU/pixel]", "sc_lp0amplitude"), _F4),
+        (("that above the higher valley beside it [ADU/pixel]", "sc_lp0prominence"), _F4),
+        (("full width of that peak at half its height [pixel]", "sc_lp0fwhm"), _F4),
+        (("place of that peak along, from the centre [pixel]", "sc_lp0mean"), _F4),
+        (("full width at half height of the profile across [pixel]", "sc_tp0fwhm"), _F4),
+        (("Gaussian fitted across: amplitude [ADU/pixel]", "sc_tgaussamp"), _F4),
+        (("Gaussian fitted across: mean, from the centre [pixel]", "sc_tgaussmean"), _F4),
+        (("Gaussian fitted across: sigma [pixel]", "sc_tgausssigma"), _F4),
+        (("Gaussian fitted across: chi square over degrees of freedom", "sc_tchi2"), _F4),
+        (("fit across: 0 converged, 1 too few bins, 2 not converged", "sc_tstatus"), np.uint8),
+        (("Gaussian fitted along: amplitude [ADU/pixel]", "sc_lgaussamp"), _F4),
+        (("Gaussian fitted along: mean, from the centre [pixel]", "sc_lgaussmean"), _F4),
+        (("Gaussian fitted along: sigma [pixel]", "sc_lgausssigma"), _F4),
+        (("Gaussian fitted along: chi square over degrees of freedom", "sc_lchi2"), _F4),
+        (("fit along: 0 converged, 1 too few bins, 2 not converged", "sc_lstatus"), np.uint8),
+    ]
+)
+
+REDPIX: Final = np.dtype(
+    [
+        (("index of the trigger event in the run", "event"), np.uint32),
+        (("index of the camera", "camera"), np.uint8),
+        (("index of the cluster in its frame, the brightest is 0", "cluster"), np.uint16),
+        (("column [pixel]", "redpix_ix"), np.uint16),
+        (("row [pixel]", "redpix_iy"), np.uint16),
+        (("light above the pedestal [ADU]", "redpix_iz"), np.float32),
     ]
 )
 
@@ -122,6 +166,7 @@ WAVEFORM: Final = np.dtype(
 DATASETS: Final[dict[str, np.dtype[Any]]] = {
     "events": EVENT,
     "clusters": CLUSTER,
+    "redpix": REDPIX,
     "waveforms": WAVEFORM,
 }
 """Datasets of a results file and their rows."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.dtypes import CLUSTER, EVENT, EventFlag
+from analyzer.dtypes import CLUSTER, EVENT, REDPIX, ClusterFlag, EventFlag
 from analyzer.finding import Finding
 from analyzer.frames import as_frame
 from analyzer.kernels import frame as fk
@@ -16,6 +16,7 @@ from analyzer.kernels.label import clear_labels, label_clusters
 from analyzer.kernels.rim import add_rim, mark_tracks
 from analyzer.levels import Levels
 from analyzer.measure import measure_clusters
+from analyzer.redpix import Seen, collect_pixels
 from analyzer.settings import AnalyzerSettings
 
 Rows = npt.NDArray[Any]
@@ -47,6 +48,7 @@ class ImageAnalysis:
         self._ys = np.zeros(macro[0] * macro[1], np.int32)
         self._xs = np.zeros(macro[0] * macro[1], np.int32)
         self._labelled = 0
+        self._seen: Seen | None = None
 
     def analyze(self, pixels: npt.NDArray[np.uint16]) -> tuple[Rows, Rows]:
         """Return one row of `EVENT` and the rows of `CLUSTER` of a frame, brightest first.
@@ -55,7 +57,7 @@ class ImageAnalysis:
         """
         frame = as_frame(pixels)
         settings, levels = self.settings, self.levels
-        finding = self.find(frame)
+        finding, self._seen = self.find(frame), None
         clusters = np.zeros(finding.found, CLUSTER)
         if finding.found:
             mk.exclude_clusters(
@@ -70,8 +72,23 @@ class ImageAnalysis:
                 self._rows,
             )
             shift = _row_shift(self._rows, settings)
-            clusters = measure_clusters(frame, levels, settings, shift, finding)
+            measured = measure_clusters(frame, levels, settings, shift, finding)
+            order = np.argsort(-measured["sc_integral"], kind="stable")
+            clusters = measured[order]
+            self._seen = frame, shift, finding, order
         return self._describe(frame, finding, clusters), clusters
+
+    def pixels_of(self, clusters: Rows) -> Rows:
+        """Return rows of `REDPIX`: the pixels of the clusters that were found last.
+
+        :param clusters: as `analyze` returned them; faint ones and sparks are left out.
+        """
+        settings, levels = self.settings, self.levels
+        is_kept = clusters["sc_integral"] > settings.keep_least_adu
+        is_kept &= clusters["flags"] & np.uint16(ClusterFlag.SPARK) == 0
+        if self._seen is None or not is_kept.any():
+            return np.zeros(0, REDPIX)
+        return collect_pixels(levels, settings.cimax, *self._seen, is_kept)
 
     def find(self, pixels: npt.NDArray[np.uint16]) -> Finding:
         """Find the clusters of a frame: from the raw pixels to labelled macro-pixels.

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from analyzer.kernels.frame import DEFECT, MAX_CLIP, SCALE
 from analyzer.pedestal import Pedestal
 from analyzer.settings import AnalyzerSettings
+from analyzer.vignetting import Vignetting, load_vignetting
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Levels:
     :param smooth_noise: (macro rows, macro columns) float32, noise of the mean of 3x3 macro-pixels
         [ADU], 0 where nothing may be found.
     :param clip: largest residual of a pixel without light [1/32 ADU].
+    :param vignetting: what light is multiplied by for energies.
     """
 
     pedestal: Pedestal
@@ -29,6 +31,7 @@ class Levels:
     scale: npt.NDArray[np.float32]
     smooth_noise: npt.NDArray[np.float32]
     clip: int
+    vignetting: Vignetting
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -43,6 +46,8 @@ class Levels:
 
 def prepare_levels(pedestal: Pedestal, settings: AnalyzerSettings) -> Levels:
     """Round a pedestal to 1/32 ADU and work out the noise of macro-pixels.
+
+    :raises VignettingError: if the map that the settings name cannot be read or does not fit.
 
     >>> flat = np.full((8, 8), 2.4, np.float32)
     >>> pedestal = Pedestal(flat + 97.6, flat, np.zeros((8, 8), np.uint8), frames=100)
@@ -65,7 +70,11 @@ def prepare_levels(pedestal: Pedestal, settings: AnalyzerSettings) -> Levels:
     known = pedestal.sigma[(pedestal.defects == 0) & ~unknown]
     typical = float(np.median(known)) if known.size else 0.0
     clip = min(MAX_CLIP, round(settings.clip_sigma * typical * SCALE))
-    levels = Levels(pedestal, rebin, level, noise, scale, smooth.astype(np.float32), clip)
+    shape = (level.shape[0], level.shape[1])
+    vignetting = load_vignetting(settings.vignetting_map, shape, rebin)
+    levels = Levels(
+        pedestal, rebin, level, noise, scale, smooth.astype(np.float32), clip, vignetting
+    )
     for array in (levels.level, levels.noise, levels.scale, levels.smooth_noise):
         array.flags.writeable = False
     return levels

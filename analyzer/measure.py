@@ -1,6 +1,6 @@
 """Measure the clusters of a frame: light, place, extent and shape."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,10 @@ from analyzer.kernels import frame as fk
 from analyzer.kernels import measure as mk
 from analyzer.levels import Levels
 from analyzer.settings import AnalyzerSettings
+from analyzer.shapes import describe_shapes
+
+FE55_KEV: Final = 5.9
+"""Energy of the K alpha line of 55Fe [keV]."""
 
 Rows = npt.NDArray[Any]
 
@@ -22,7 +26,7 @@ def measure_clusters(
     shift: npt.NDArray[np.int64],
     finding: Finding,
 ) -> Rows:
-    """Return a row of `CLUSTER` for each cluster found, brightest first.
+    """Return a row of `CLUSTER` for each cluster found, in the order of the labels.
 
     :param frame: (rows, columns) uint16 [ADU].
     :param shift: (rows,) int64, common shift of each row [1/32 ADU].
@@ -64,8 +68,14 @@ def measure_clusters(
     clusters["sc_width"] = extent[:, 3] - extent[:, 2] + levels.rebin
     clusters["sc_theta"] = theta
     clusters["sc_longrms"], clusters["sc_latrms"] = long_rms, lat_rms
+    both = np.maximum(long_rms**2 - lat_rms**2, 0) * np.sin(2 * theta) / 2
+    spread_x = (long_rms * np.cos(theta)) ** 2 + (lat_rms * np.sin(theta)) ** 2
+    spread_y = (long_rms * np.sin(theta)) ** 2 + (lat_rms * np.cos(theta)) ** 2
+    product = np.sqrt(spread_x * spread_y)
+    clusters["sc_pearson"] = np.divide(both, product, where=product > 0, out=np.zeros_like(both))
+    describe_shapes(clusters, frame, levels, settings, shift, finding, (x, y, theta), extent)
     _flag(clusters, levels, settings)
-    return clusters[np.argsort(-clusters["sc_integral"], kind="stable")]
+    return clusters
 
 
 def _flag(clusters: Rows, levels: Levels, settings: AnalyzerSettings) -> None:
@@ -77,6 +87,27 @@ def _flag(clusters: Rows, levels: Levels, settings: AnalyzerSettings) -> None:
     at_edge |= (clusters["sc_ymin"] == 0) | (clusters["sc_ymax"] == rows - 1)
     clusters["flags"] = outside * np.uint16(ClusterFlag.OUTSIDE)
     clusters["flags"] |= at_edge * np.uint16(ClusterFlag.AT_EDGE)
+    for flag, applies in _kinds(clusters, settings).items():
+        clusters["flags"] |= applies * np.uint16(flag)
+
+
+def _kinds(clusters: Rows, settings: AnalyzerSettings) -> dict[ClusterFlag, npt.NDArray[np.bool_]]:
+    """Tell what clusters look like."""
+    length, light = clusters["sc_length"], clusters["sc_integral"]
+    density = light / np.maximum(clusters["sc_nhits"], 1)
+    elongation = clusters["sc_longrms"] / np.maximum(clusters["sc_latrms"], 1e-3)
+    is_spark = light > settings.spark_adu
+    is_spot = (length <= settings.spot_length) & (elongation < 2 * settings.track_elongation)
+    is_spot &= ~is_spark
+    distance = np.abs(clusters["sc_energy"] / FE55_KEV - 1)
+    is_dense = density > settings.alpha_density
+    return {
+        ClusterFlag.SPOT: is_spot,
+        ClusterFlag.FE55: is_spot & (distance < settings.fe55_window),
+        ClusterFlag.ALPHA: ~is_spot & ~is_spark & is_dense & (length > settings.alpha_length),
+        ClusterFlag.MUON: (density < settings.muon_density) & (length > settings.muon_length),
+        ClusterFlag.SPARK: is_spark,
+    }
 
 
 def principal_axes(sums: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], ...]:

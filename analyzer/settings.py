@@ -97,6 +97,48 @@ class AnalyzerSettings(Settings):
         ge=0,
         le=16,
     )
+    vignetting_map: str = setting(
+        "",
+        "Vignetting map",
+        "file with the response of lens and sensor, .npy or HDF5; empty: energies as they are",
+    )
+    adu_per_kev: float = setting(
+        2085.0,
+        "ADU per keV",
+        "light yield for energies; the default is a 55Fe spot of 12300 ADU for 5.9 keV",
+        unit="ADU/keV",
+        gt=0,
+    )
+
+    # what clusters are called; energies and densities as in CYGNO's reco2sql.py
+    spot_length: float = setting(
+        100.0, "Spot length", "spots are no longer than this, and no tracks", unit="pixels", gt=0
+    )
+    fe55_window: float = setting(
+        0.3, "55Fe window", "largest relative distance of a 55Fe-like spot from 5.9 keV", gt=0, lt=1
+    )
+    alpha_density: float = setting(
+        25.0, "Alpha density", "least light of an alpha in each of its hits", unit="ADU", gt=0
+    )
+    alpha_length: float = setting(
+        100.0, "Alpha length", "least length of an alpha", unit="pixels", gt=0
+    )
+    muon_density: float = setting(
+        9.0, "Muon density", "largest light of a muon in each of its hits", unit="ADU", gt=0
+    )
+    muon_length: float = setting(
+        500.0, "Muon length", "least length of a muon", unit="pixels", gt=0
+    )
+    spark_adu: float = setting(
+        1e7, "Spark light", "a cluster with more light is a spark", unit="ADU", gt=0
+    )
+    keep_pixels: bool = setting(
+        False, "Keep pixels", "write the pixels of clusters, dataset redpix"
+    )
+    keep_least_adu: float = setting(
+        850.0, "Keep from", "least light of a cluster whose pixels are kept", unit="ADU", ge=0
+    )
+
     max_clusters: int = setting(
         1000, "Maximum clusters", "a frame with more is flagged and cut short", ge=1, le=100_000
     )
