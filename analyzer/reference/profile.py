@@ -11,7 +11,7 @@ def project(place: F64, residual: F64, low: float, bins: int, bin_pixels: float)
     :param place: (pixels,) float64, from the centre [pixel]; `residual` of each [ADU].
     """
     target = np.clip(np.floor((place - low) / bin_pixels).astype(int), 0, bins - 1)
-    return np.bincount(target, residual, bins)
+    return np.bincount(target, residual, bins).astype(np.float64)
 
 
 def describe_profile(light: F64, low: float, bin_pixels: float) -> F64:
