@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from analyzer.conditions import RunConditions
 from analyzer.drs4 import Drs4Tables
-from analyzer.dtypes import CLUSTER, EVENT, REDPIX, WAVEFORM, EventFlag
+from analyzer.dtypes import CLUSTER, EVENT, PULSE, REDPIX, WAVEFORM, EventFlag
 from analyzer.frames import decode_frame
 from analyzer.images import ImageAnalysis
 from analyzer.levels import Levels
@@ -118,7 +118,7 @@ class RunAnalysis:
         if not events:
             problems.append(f"no camera bank; it has: {' '.join(event) or 'none'}")
             events.append(_flagged(EventFlag.NO_CAMERA))
-        waveforms, triggers, flag = self._analyze_digitizers(event, problems)
+        waveforms, pulses, triggers, flag = self._analyze_digitizers(event, problems)
         rows = np.concatenate(events)
         rows["triggers"] = triggers
         rows["flags"] |= np.uint16(flag)
@@ -127,6 +127,7 @@ class RunAnalysis:
             "clusters": np.concatenate(clusters) if clusters else np.zeros(0, CLUSTER),
             "redpix": np.concatenate(pixels) if pixels else np.zeros(0, REDPIX),
             "waveforms": waveforms,
+            "pulses": pulses,
         }
 
     def _analyze_camera(
@@ -156,18 +157,18 @@ class RunAnalysis:
 
     def _analyze_digitizers(
         self, event: Event, problems: list[str]
-    ) -> tuple[npt.NDArray[Any], int, EventFlag]:
-        nothing = np.zeros(0, WAVEFORM)
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], int, EventFlag]:
+        nothing = np.zeros(0, WAVEFORM), np.zeros(0, PULSE)
         if digitizer.HEADER_BANK not in event and digitizer.SAMPLES_BANK not in event:
-            return nothing, 0, EventFlag(0)
+            return *nothing, 0, EventFlag(0)
         try:
             header, samples = digitizer.decode(event)
-            rows = analyze_waveforms(header, samples, self.settings, self._tables)
+            rows, pulses = analyze_waveforms(header, samples, self.settings, self._tables)
         except RawDataError as error:
             problems.append(str(error))
-            return nothing, 0, EventFlag.BAD_DIGITIZER
+            return *nothing, 0, EventFlag.BAD_DIGITIZER
         triggers = max((board.triggers for board in header.boards), default=0)
-        return rows, min(triggers, _MAX_TRIGGERS), EventFlag(0)
+        return rows, pulses, min(triggers, _MAX_TRIGGERS), EventFlag(0)
 
     def _images(self, camera: int, levels: Levels) -> ImageAnalysis:
         """Return this thread's own analysis of a camera's frames."""

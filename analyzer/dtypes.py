@@ -156,6 +156,9 @@ WAVEFORM: Final = np.dtype(
         (("standard deviation of the baseline [ADC counts]", "noise"), np.float32),
         (("largest excursion below the baseline [ADC counts]", "amplitude"), np.float32),
         (("sample of the largest excursion", "peak_sample"), np.uint16),
+        (("pulses, see dataset pulses", "n_pulses"), np.uint16),
+        (("time over threshold [ns]", "tot"), np.float32),
+        (("charge while over threshold at 50 ohm [pC]", "tot_charge"), np.float32),
         (
             ("charge after the baseline at 50 ohm, negative pulses count up [pC]", "charge"),
             np.float32,
@@ -163,11 +166,28 @@ WAVEFORM: Final = np.dtype(
     ]
 )
 
+PULSE: Final = np.dtype(
+    [
+        (("index of the trigger event in the run", "event"), np.uint32),
+        (("index of the digitizer board", "board"), np.uint8),
+        (("index of the trigger in the event", "trigger"), np.uint16),
+        (("channel of the board", "channel"), np.uint8),
+        (("time of the peak in the waveform [ns]", "time"), np.float32),
+        (("height above the baseline, smoothed [ADC counts]", "height"), np.float32),
+        (("height above the higher base, smoothed [ADC counts]", "prominence"), np.float32),
+        (("width at half the prominence [ns]", "half_width"), np.float32),
+        (("width at 90 % of the prominence below the peak [ns]", "full_width"), np.float32),
+        (("charge within full_width at 50 ohm [pC]", "charge"), np.float32),
+    ]
+)
+"""As ``scipy.signal.find_peaks`` finds them on the moving average of 5 samples."""
+
 DATASETS: Final[dict[str, np.dtype[Any]]] = {
     "events": EVENT,
     "clusters": CLUSTER,
     "redpix": REDPIX,
     "waveforms": WAVEFORM,
+    "pulses": PULSE,
 }
 """Datasets of a results file and their rows."""
 

@@ -178,6 +178,15 @@ class AnalyzerSettings(Settings):
     baseline_samples_slow: int = setting(
         400, "Baseline slow", "samples of the baseline, other digitizers", unit="samples", ge=2
     )
+    pulse_sigma: float = setting(
+        5.0, "Pulse height", "least height of a pulse, in noises of its baseline", gt=0
+    )
+    pulse_prominence: float = setting(
+        0.25, "Pulse prominence", "least prominence, as part of the waveform's highest value", ge=0
+    )
+    pulse_width: float = setting(
+        5.0, "Pulse width", "least width at half the prominence", unit="samples", ge=0
+    )
     drs4_tables: str = setting(
         "",
         "DRS4 tables",

@@ -34,8 +34,8 @@ def test_rows_and_attributes_come_back(tmp_path):
         assert len(results["waveforms"]) == 0
         assert results.attributes["run"] == 42
         assert results.attributes["events_analyzed"] == 30_000
-        with pytest.raises(KeyError, match="no dataset pulses"):
-            results["pulses"]
+        with pytest.raises(KeyError, match="no dataset photons"):
+            results["photons"]
 
 
 def test_a_partial_file_can_be_read_as_far_as_it_is_flushed(tmp_path):

@@ -39,7 +39,7 @@ def test_each_waveform_of_each_board_and_trigger_has_its_row():
     slow = np.rint(random.normal(2100, 1.5, (1, 2, 4000))).astype(np.uint16)
     fast[1, 2] -= pulse(1024, 300, 100, 50).astype(np.uint16)
     slow[0, 1] -= pulse(4000, 1600, 40, 25).astype(np.uint16)
-    rows = analyze_waveforms(header, [fast, slow], SETTINGS)
+    rows, _ = analyze_waveforms(header, [fast, slow], SETTINGS)
     assert [tuple(r) for r in rows[["board", "model", "trigger", "channel"]].tolist()] == [
         *((0, 1742, trigger, channel) for trigger in range(2) for channel in range(3)),
         *((1, 1720, 0, channel) for channel in range(2)),
@@ -62,14 +62,14 @@ def test_samples_at_the_end_of_the_range_are_flagged():
     waves = np.full((1, 3, 100), 2000, np.uint16)
     waves[0, 0, 60] = 4095
     waves[0, 1, 60] = 0
-    rows = analyze_waveforms(header, [waves], SETTINGS)
+    rows, _ = analyze_waveforms(header, [waves], SETTINGS)
     assert rows["flags"].tolist() == [WaveformFlag.SATURATED, WaveformFlag.SATURATED, 0]
 
 
 @pytest.mark.parametrize("triggers", [0, 1])
 def test_boards_without_triggers_and_short_waveforms_are_no_trouble(triggers):
     header = DigitizerHeader("A", (board(1742, 3, 2, triggers),))
-    rows = analyze_waveforms(header, [np.full((triggers, 2, 3), 9, np.uint16)], SETTINGS)
+    rows, _ = analyze_waveforms(header, [np.full((triggers, 2, 3), 9, np.uint16)], SETTINGS)
     assert rows["baseline"].tolist() == [9.0, 9.0] * triggers
 
 
@@ -85,8 +85,8 @@ def test_drs4_pattern_is_taken_out_of_the_channels_it_is_known_for():
     header = DigitizerHeader("A", (board(1742, 1024, 10, 1, cell=start_cell),))
     header.boards[0].dc_offsets[7] = dc_offset_words([0.0])[0]
     waves = waves.astype(np.uint16)
-    rows = analyze_waveforms(header, [waves], SETTINGS, Drs4Tables(cells, samples))
-    plain = analyze_waveforms(header, [waves], SETTINGS)
+    rows, _ = analyze_waveforms(header, [waves], SETTINGS, Drs4Tables(cells, samples))
+    plain, _ = analyze_waveforms(header, [waves], SETTINGS)
     corrected = (rows["flags"] & WaveformFlag.DRS4_CORRECTED) > 0
     assert corrected.tolist() == [True] * 7 + [False] * 3
     np.testing.assert_allclose(rows["noise"][:7], 2, rtol=0.3)
@@ -116,9 +116,27 @@ def test_real_tables_take_the_real_pattern_out_of_recorded_waveforms(recorded):
     with RunFile(recorded / "run01102.mid.lz4") as run:
         event = next(e for e in run if e.event_id == 1)
     header, waves = digitizer.decode(event)
-    plain = analyze_waveforms(header, waves, SETTINGS)
-    rows = analyze_waveforms(header, waves, SETTINGS, tables)
+    plain, _ = analyze_waveforms(header, waves, SETTINGS)
+    rows, _ = analyze_waveforms(header, waves, SETTINGS, tables)
     chosen = (rows["flags"] & WaveformFlag.DRS4_CORRECTED) > 0
     assert np.count_nonzero(chosen) == 7
     assert (plain["noise"][chosen] > 15).all()
     assert (rows["noise"][chosen] < 4).all()
+
+
+def test_pulses_of_an_event_have_times_and_charges():
+    samples = np.full((1, 2, 600), 3000, np.uint16)
+    samples[0, 1, 450:480] -= 400
+    board = BoardHeader(1720, 600, 2, 4096, 250, np.zeros(2, np.uint32), np.zeros(1, np.uint32))
+    rows, pulses = analyze_waveforms(DigitizerHeader("A", (board,)), [samples], SETTINGS)
+    assert rows["n_pulses"].tolist() == [0, 1]
+    (pulse,) = pulses
+    period_ns = board.sample_period_ns
+    assert (pulse["board"], pulse["trigger"], pulse["channel"]) == (0, 0, 1)
+    assert pulse["time"] == pytest.approx(464.5 * period_ns, abs=period_ns)
+    assert pulse["half_width"] == pytest.approx(30 * period_ns, rel=0.05)
+    assert pulse["height"] == pytest.approx(400)
+    charge = 30 * 400 * 2000 / 4096 * period_ns / 50
+    assert pulse["charge"] == pytest.approx(charge, rel=0.01)
+    assert rows["tot"][1] == pytest.approx(30 * period_ns)
+    assert rows["tot_charge"][1] == pytest.approx(charge)
