@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from analyzer.kernels.arrays import F32, F64, I32
+from analyzer.kernels.waveform import REORDERED
 
 SMOOTH = 5
 """Samples of the moving average (CYGNO's waveform.py)."""
@@ -23,7 +24,7 @@ TOT_SAMPLES, TOT_AREA = range(2)
 _f4 = np.float32
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=REORDERED)
 def smooth_inverted(values: F32, baseline: float, smoothed: F32) -> float:
     """Turn a waveform upside down, baseline at zero, and average over `SMOOTH` samples.
 

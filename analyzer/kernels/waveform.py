@@ -9,10 +9,13 @@ BASELINE, NOISE, LOWEST, LOWEST_SAMPLE, BELOW, SATURATED = range(6)
 """Columns of what `measure_waveforms` gives."""
 N_MEASURES = 6
 
+REORDERED = {"reassoc", "nnan", "nsz", "contract"}
+"""Sums may be taken in another order, which SIMD needs; waveforms hold no NaN."""
+
 _f4 = np.float32
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=REORDERED)
 def measure_waveforms(waveforms: U16 | F32, n_baseline: int, top: int, measures: F64) -> None:
     """Measure waveforms whose pulses go down.
 
@@ -33,16 +36,19 @@ def measure_waveforms(waveforms: U16 | F32, n_baseline: int, top: int, measures:
         for sample in range(n_baseline):
             squares += (values[sample] - baseline) ** 2
         lowest = values[0]
-        lowest_sample = 0
-        saturated = 0
-        below = 0.0
         for sample in range(samples):
-            value = values[sample]
-            if value < lowest:
-                lowest = value
-                lowest_sample = sample
-            if value >= top or value <= 0:
-                saturated += 1
+            lowest = min(lowest, values[sample])
+        lowest_sample = 0
+        while values[lowest_sample] > lowest:
+            lowest_sample += 1
+        highest = values[0]
+        for sample in range(samples):
+            highest = max(highest, values[sample])
+        saturated = 0
+        if highest >= top or lowest <= 0:
+            for sample in range(samples):
+                saturated += values[sample] >= top or values[sample] <= 0
+        below = 0.0
         for sample in range(n_baseline, samples):
             below += values[sample]
         measures[index, BASELINE] = baseline
