@@ -1,0 +1,159 @@
+"""Analyze run files: ``file``."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from analyzer.commands.pedestal import make_with_bar
+from analyzer.commands.shared import (
+    Data,
+    Json,
+    ProfileName,
+    complain,
+    progress_bar,
+    say,
+    settings_of_profile,
+)
+from analyzer.errors import AnalyzerError
+from analyzer.lookup import PedestalLookup
+from analyzer.pedestal_files import pedestal_name
+from analyzer.results import results_name
+from analyzer.run_files import find_run
+from analyzer.runs import RunSummary, analyze_run
+from analyzer.settings import AnalyzerSettings
+from rawdata.errors import RawDataError
+from rawdata.runfile import RunFile
+
+
+def file(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run files, or run numbers.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Results file, or a folder. Default: beside the run."),
+    ] = None,
+    pedestal: Annotated[
+        str | None,
+        typer.Option(
+            help="Pedestal file, pedestal run file or run number. Default: the nearest earlier "
+            "pedestal that fits, in the folders of the run, of the output and of --data."
+        ),
+    ] = None,
+    data: Data = None,
+    profile_name: ProfileName = None,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, help="Threads; 0: one a core.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Analyze run files: clusters of every frame, every waveform, into an HDF5 file a run.
+
+    A pedestal run among them makes its pedestal file beside its results. A damaged file gives the
+    results of its whole events, and exit code 1.
+
+    Examples:
+
+      cygno-analyzer file run01102.mid.lz4 -o results.h5
+
+      cygno-analyzer file 1101 1102 1104 --data /data -o results/ -j 4 --json
+
+      cygno-analyzer file run01104.mid --pedestal 1101
+    """
+    settings = settings_of_profile(profile_name)
+    folders = [Path(), *(data or [])]
+    sources = [find_run(run, folders) for run in runs]
+    outputs = _outputs(sources, output)
+    given = _given_pedestal(pedestal, sources, folders, settings) if pedestal else None
+    is_whole = True
+    for source, target in zip(sources, outputs, strict=True):
+        places = list(dict.fromkeys([target.parent, source.parent, *(data or [])]))
+        try:
+            with progress_bar(source.name) as advance:
+                summary = analyze_run(
+                    source,
+                    target,
+                    PedestalLookup(places, given),
+                    settings=settings,
+                    workers=jobs or os.cpu_count() or 1,
+                    tell=say,
+                    progress=advance,
+                )
+        except (AnalyzerError, RawDataError) as error:
+            complain(str(error))
+            is_whole = False
+            continue
+        _show_run(summary, as_json)
+        if summary.damage:
+            complain(summary.damage)
+            is_whole = False
+        elif not summary.has_end:
+            say(f"{source}: the run was not ended: it has no ODB dump at end of run", True)
+    if not is_whole:
+        raise typer.Exit(1)
+
+
+def _outputs(sources: list[Path], output: Path | None) -> list[Path]:
+    """Return the results file of each run.
+
+    :raises BadParameter: if several runs would go to one file.
+    """
+    if output is not None and len(sources) == 1 and not output.is_dir() and output.suffix:
+        return [output]
+    if output is not None and output.suffix in (".h5", ".hdf5") and not output.is_dir():
+        raise typer.BadParameter(
+            f"{output} is one file for {len(sources)} runs; give a folder", param_hint="--output"
+        )
+    names = []
+    for source in sources:
+        with RunFile(source) as opened:
+            number = opened.run_number
+        name = results_name(number) if number is not None else f"{source.name}.reco.h5"
+        names.append((output or source.parent) / name)
+    return names
+
+
+def _given_pedestal(
+    text: str, sources: list[Path], folders: list[Path], settings: AnalyzerSettings | None
+) -> Path:
+    """Return the pedestal file that a person means, making it where a run is meant."""
+    path = Path(text)
+    if path.is_file() and path.suffix in (".h5", ".hdf5"):
+        return path
+    places = list(dict.fromkeys([*(source.parent for source in sources), *folders]))
+    if text.isdigit():
+        for place in places:
+            made = place / pedestal_name(int(text))
+            if made.is_file():
+                return made
+    source = find_run(text, places)
+    made, _ = make_with_bar(source, None, settings)
+    return made
+
+
+def _show_run(summary: RunSummary, as_json: bool) -> None:
+    if as_json:
+        content = asdict(summary)
+        content.update(
+            source=str(summary.source),
+            output=str(summary.output),
+            pedestal_file=str(summary.pedestal_file or ""),
+        )
+        typer.echo(json.dumps({**content.pop("counts"), **content}))
+        return
+    counts = summary.counts
+    table = Table(show_header=False, title=f"run {summary.run}", title_justify="left")
+    table.add_row("events", f"{counts.analyzed} analyzed, {counts.troubled} with problems")
+    table.add_row("clusters", str(counts.clusters))
+    table.add_row("waveforms", str(counts.waveforms))
+    for camera, used in summary.pedestals.items():
+        text = f"{used['source']}, noise {used['noise_adu']} ADU, {used['defects']} defects"
+        table.add_row(f"pedestal {camera}", text)
+    if summary.pedestal_file:
+        table.add_row("made", str(summary.pedestal_file))
+    table.add_row("results", str(summary.output))
+    rate = counts.analyzed / summary.duration_s if summary.duration_s else 0.0
+    table.add_row("time", f"{summary.duration_s:.1f} s, {rate:.1f} events/s")
+    Console().print(table)
