@@ -3,18 +3,24 @@ VENV := .venv
 BIN  := $(VENV)/bin
 DEMO := demo
 
-.PHONY: setup demo test check format docs clean
+.PHONY: setup setup-tests demo test check format docs clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml deploy/setup.sh
 	@sh deploy/setup.sh $(VENV)
 	@touch $@
 
+$(VENV)/.installed-tests: setup.cfg pyproject.toml deploy/setup.sh
+	@sh deploy/setup.sh $(VENV) test
+	@touch $(VENV)/.installed $@
+
 setup: $(VENV)/.installed
+
+setup-tests: $(VENV)/.installed-tests
 
 demo: setup
 	@$(BIN)/python -m sim.demo $(DEMO)
 
-test: setup check
+test: setup-tests check
 	@$(BIN)/pytest
 
 check: setup
