@@ -9,11 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from analyzer.errors import AnalyzerError, ResultsError
 from analyzer.lookup import PedestalLookup
-from analyzer.online_run import OnlineRun, Quality
+from analyzer.online_run import OnlineRun
 from analyzer.pedestal_files import pedestal_name
 from analyzer.pedestal_run import make_pedestal
 from analyzer.record import Counts, end_attributes
@@ -21,7 +21,7 @@ from analyzer.runs import analyze_run
 from rawdata.runfile import RunFile, RunFileError
 
 COMPLETED: Final = ".completed"
-"""Ending of the results from the file, until they take the place of those from the buffer."""
+"""Ending of the results from the file, until they are whole."""
 
 
 class Cancelled(Exception):  # noqa: N818 - it is a request, not an error
@@ -34,6 +34,7 @@ class Outcome:
 
     :param sent: events that the frontend sent, None if it did not say.
     :param output: the results file, None if there is none.
+    :param variables: the last of what the consumers know, for the ODB.
     :param missed: why not all events came from the buffer; empty if all did.
     :param completed: whether the results were made from the run file.
     :param messages: what to tell: (text, is_error).
@@ -47,7 +48,7 @@ class Outcome:
     missed: str = ""
     completed: bool = False
     pedestal: Path | None = None
-    quality: Quality = field(default_factory=Quality)
+    variables: dict[str, Any] = field(default_factory=dict)
     messages: list[tuple[str, bool]] = field(default_factory=list)
 
     def tell(self, text: str, is_error: bool) -> None:
@@ -108,10 +109,12 @@ class Finisher:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _finish(self, run: OnlineRun, sent: int | None, file: Path | None) -> Outcome:
-        outcome = Outcome(run.run, run.counts, run.counts.seen, sent, quality=run.quality)
+        outcome = Outcome(run.run, run.counts, run.counts.seen, sent)
         try:
             run.finish_work()
+            outcome.variables = run.consumers.variables()
             outcome.messages.extend(run.messages)
+            run.messages.clear()
             outcome.seen_online = run.counts.seen
             outcome.missed = run.missed_of(sent)
             settings = run.analysis.settings
@@ -137,45 +140,47 @@ class Finisher:
         else:
             counts.lost = run.gaps + run.broken
         outcome.counts = counts
+        run.writer.append(run.consumers.finish())
         attributes = end_attributes(run.analysis, counts, run.end_time, outcome.missed)
         try:
             outcome.output = run.writer.finish(attributes)
+            run.consumers.conclude(outcome.output)
         except ResultsError as error:
             outcome.tell(str(error), True)
+        outcome.messages.extend(run.messages)
 
     def _complete(self, run: OnlineRun, file: Path | None, outcome: Outcome) -> None:
         """Analyze the run again from its file; the better of the two results stays."""
         if file is None:
             outcome.tell(f"run {run.run} has no run file: {outcome.missed}", True)
             return
-        target = run.output.with_name(run.output.name + COMPLETED)
         try:
             with RunFile(file) as opened:
                 if opened.run_number not in (None, run.run):
                     raise RunFileError(file, f"it is of run {opened.run_number}")
             summary = analyze_run(
                 file,
-                target,
+                run.output,
                 PedestalLookup(run.lookup_folders),
                 settings=run.analysis.settings,
                 workers=run.workers,
                 tell=outcome.tell,
                 progress=self._check_cancelled,
                 makes_pedestal=False,
+                partial=run.output.with_name(run.output.name + COMPLETED),
+                accept=lambda counts: counts.analyzed >= run.counts.analyzed,
             )
         except (AnalyzerError, RunFileError, OSError) as error:
             outcome.tell(f"run {run.run} is not completed from its file: {error}", True)
-            target.unlink(missing_ok=True)
             return
         if summary.damage:
             outcome.tell(summary.damage, True)
-        if summary.counts.analyzed < run.counts.analyzed:
-            target.unlink(missing_ok=True)
+        if not summary.is_written:
             return
         run.writer.abandon()
-        target.replace(run.output)
         outcome.output = run.output
         outcome.counts = summary.counts
+        outcome.variables = summary.variables
         outcome.completed = True
 
     def _make_pedestal(self, run: OnlineRun, file: Path | None, outcome: Outcome) -> None:

@@ -3,16 +3,14 @@
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.background_writer import BackgroundWriter
-from analyzer.dtypes import EventFlag
+from analyzer.consumers import Consumers
 from analyzer.errors import AnalyzerError
 from analyzer.lookup import PedestalLookup
 from analyzer.pipeline import Pipeline
@@ -24,36 +22,6 @@ from rawdata.event import Event, parse_event
 
 MAX_MESSAGES: Final = 20
 """Events of a run whose problems are told one by one; the rest is counted."""
-
-_RECENT: Final = 50
-_NO_IMAGE: Final = EventFlag.NO_CAMERA | EventFlag.BAD_FRAME | EventFlag.FAILED
-
-
-@dataclass
-class Quality:
-    """What the last events looked like; nan where nothing is known.
-
-    :param pmt_baseline: mean baseline of all channels [ADC counts].
-    """
-
-    image_mean: float = float("nan")
-    noise: float = float("nan")
-    clusters: float = float("nan")
-    pmt_baseline: float = float("nan")
-    _clusters: deque[int] = field(default_factory=lambda: deque(maxlen=_RECENT))
-
-    def add(self, result: EventResult) -> None:
-        """Take note of an event."""
-        events = result.rows["events"]
-        images = events[(events["flags"] & np.uint16(_NO_IMAGE)) == 0]
-        if len(images):
-            self.image_mean = float(images["image_mean"].mean())
-            self.noise = float(images["noise"].mean())
-            self._clusters.extend(int(n) for n in images["n_clusters"])
-            self.clusters = sum(self._clusters) / len(self._clusters)
-        waveforms = result.rows.get("waveforms")
-        if waveforms is not None and len(waveforms):
-            self.pmt_baseline = float(waveforms["baseline"].mean(dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -94,8 +62,8 @@ class OnlineRun:
         self.joined = joined
         self.output = output
         self.counts = Counts()
-        self.quality = Quality()
         self.messages: deque[tuple[str, bool]] = deque()
+        self.consumers = Consumers(analysis, self._tell)
         self.gaps = 0
         """Events that did not come although later ones did."""
         self.broken = 0
@@ -219,7 +187,7 @@ class OnlineRun:
         self._slots.give(analyzed.slot)
         result = analyzed.result
         self.counts.add(result)
-        self.quality.add(result)
+        self.consumers.take(result)
         self.writer.append(result.rows)
         if result.problems:
             self._problems += 1

@@ -1,7 +1,6 @@
 """What the analyzer shows in the ODB: its equipment, small numbers each second, a status line."""
 
 import ctypes
-import math
 import socket
 import sys
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from analyzer.finisher import Outcome
-from analyzer.online_run import OnlineRun, Quality
+from analyzer.online_run import OnlineRun
 from experiment.client import Client
 from experiment.constants import EQ_PERIODIC, RO_ALWAYS
 
@@ -46,17 +45,6 @@ NOTHING_KNOWN: Final[dict[str, Any]] = {
 def _text(text: str, size_bytes: int) -> Any:
     content = text.encode()[: size_bytes - 1].decode(errors="ignore").encode()
     return ctypes.create_string_buffer(content, size_bytes)
-
-
-def _numbers(quality: Quality) -> dict[str, float]:
-    """Return what is known of the last events, under its ODB keys."""
-    values = {
-        "Image mean": quality.image_mean,
-        "Noise": quality.noise,
-        "Clusters per frame": quality.clusters,
-        "PMT baseline": quality.pmt_baseline,
-    }
-    return {key: value for key, value in values.items() if math.isfinite(value)}
 
 
 @dataclass
@@ -135,10 +123,10 @@ class Publisher:
         rate = max(0, mark.analyzed - self._mark.analyzed) / passed_s
         kilobytes = max(0, mark.bytes - self._mark.bytes) / passed_s / 1000
         self._mark = mark
-        quality = run.quality
+        known = run.consumers.variables()
         self._set_variables(
             {
-                **_numbers(quality),
+                **known,
                 "Fraction seen": run.fraction_seen,
                 "Rate Hz": rate,
                 "Events seen": run.counts.seen,
@@ -147,8 +135,9 @@ class Publisher:
         )
         self._set_statistics(run.counts.analyzed, rate, kilobytes)
         text = f"run {run.run}: {run.counts.analyzed} events, {rate:.1f} Hz"
-        if math.isfinite(quality.noise):
-            text += f", noise {quality.noise:.2f} ADU, {quality.clusters:.1f} clusters/frame"
+        if "Noise" in known:
+            clusters = known["Clusters per frame"]
+            text += f", noise {known['Noise']:.2f} ADU, {clusters:.1f} clusters/frame"
         missed = run.missed_of(None)
         if missed:
             text += f"; saw {100 * run.fraction_seen:.0f}%: {missed}"
@@ -158,7 +147,7 @@ class Publisher:
         """Publish what came of a run; who waits for it looks at the run number, written last."""
         self._set_variables(
             {
-                **_numbers(outcome.quality),
+                **outcome.variables,
                 "Events seen": outcome.seen_online,
                 "Events analyzed": outcome.counts.analyzed,
             }

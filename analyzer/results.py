@@ -41,12 +41,18 @@ def results_name(run: int) -> str:
 class ResultsWriter:
     """Writes the results of a run; `close` gives the file its name, without it it stays partial.
 
+    :param partial: name of the file while it is written; None adds ``.partial``.
     :raises ResultsError: here and in all methods, if the file cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], attributes: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        attributes: Mapping[str, Any],
+        partial: Path | None = None,
+    ) -> None:
         self.path = Path(path)
-        self.partial = self.path.with_name(self.path.name + PARTIAL)
+        self.partial = partial or self.path.with_name(self.path.name + PARTIAL)
         self._pending: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in DATASETS}
         self._pending_rows = 0
         try:

@@ -1,14 +1,15 @@
 """Analyze a run from its file."""
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.conditions import conditions_of, settings_of
+from analyzer.consumers import Consumers
 from analyzer.drs4 import Drs4Tables, read_tables
 from analyzer.errors import PedestalError, RunDataError
 from analyzer.lookup import PedestalLookup, Tell
@@ -31,6 +32,8 @@ Progress = Callable[[int, float], object]
 class RunSummary:
     """What came of a run.
 
+    :param variables: what the run's consumers know for the ODB.
+    :param is_written: whether the results were wanted, and written.
     :param damage: where and why its file is damaged; empty if it is not.
     :param has_end: whether the file has the ODB dump at end of run.
     """
@@ -41,6 +44,8 @@ class RunSummary:
     counts: Counts = field(default_factory=Counts)
     pedestals: dict[int, dict[str, Any]] = field(default_factory=dict)
     pedestal_file: Path | None = None
+    variables: dict[str, Any] = field(default_factory=dict)
+    is_written: bool = False
     damage: str = ""
     has_end: bool = False
     duration_s: float = 0.0
@@ -66,6 +71,8 @@ def analyze_run(
     tell: Tell = lambda *_: None,
     progress: Progress = lambda *_: None,
     makes_pedestal: bool = True,
+    partial: Path | None = None,
+    accept: Callable[[Counts], bool] = lambda _: True,
 ) -> RunSummary:
     """Analyze a run file; the results appear at `output` when they are whole.
 
@@ -74,6 +81,8 @@ def analyze_run(
 
     :param settings: None takes those in the file's ODB dump, or else the defaults.
     :param tell: told what a person should know, one line each.
+    :param partial: name of the results while they are written; None adds ``.partial``.
+    :param accept: asked with the run's counts whether the results shall be kept.
     :raises RunDataError: if the file cannot be read at all.
     :raises AnalyzerError: if its pedestal, its settings or the output are no good.
     """
@@ -81,7 +90,7 @@ def analyze_run(
     try:
         with RunFile(source) as file:
             reader = _Reader(file, source, output, settings)
-            summary = reader.run(lookup, workers, tell, progress, makes_pedestal)
+            summary = reader.run(lookup, workers, tell, progress, makes_pedestal, partial, accept)
     except RunFileError as error:
         raise RunDataError(str(error)) from error
     summary.duration_s = time.monotonic() - began
@@ -109,6 +118,8 @@ class _Reader:
         tell: Tell,
         progress: Progress,
         makes_pedestal: bool,
+        partial: Path | None,
+        accept: Callable[[Counts], bool],
     ) -> RunSummary:
         summary, conditions = self.summary, self.conditions
         settings = self.analysis.settings
@@ -116,10 +127,16 @@ class _Reader:
         if conditions.is_pedestal and makes_pedestal:
             pedestal = PedestalRun(conditions, settings)
         attributes = begin_attributes(conditions, settings, summary.source.name)
-        writer = ResultsWriter(summary.output, attributes)
+        writer = ResultsWriter(summary.output, attributes, partial)
+        consumers = Consumers(self.analysis, tell)
         try:
             with Pipeline[EventResult](workers) as pipeline:
-                self._read(pipeline, writer, lookup, pedestal, tell, progress)
+                self._read(pipeline, writer, consumers, lookup, pedestal, tell, progress)
+            summary.variables = consumers.variables()
+            if not accept(summary.counts):
+                writer.abandon()
+                return summary
+            writer.append(consumers.finish())
             for camera, used in self.analysis.pedestals().items():
                 summary.pedestals[camera] = used.summary()
             writer.close(
@@ -128,6 +145,8 @@ class _Reader:
         except BaseException:
             writer.abandon()
             raise
+        summary.is_written = True
+        consumers.conclude(summary.output)
         if not summary.counts.seen:
             tell(f"{summary.source}: run {summary.run} has no trigger events", True)
         if pedestal is not None:
@@ -138,6 +157,7 @@ class _Reader:
         self,
         pipeline: Pipeline[EventResult],
         writer: ResultsWriter,
+        consumers: Consumers,
         lookup: PedestalLookup,
         pedestal: PedestalRun | None,
         tell: Tell,
@@ -149,6 +169,7 @@ class _Reader:
             for problem in result.problems:
                 tell(f"run {self.summary.run}, event {result.index}: {problem}", True)
             counts.add(result)
+            consumers.take(result)
             writer.append(result.rows)
             progress(counts.analyzed, self.file.bytes_read / max(self.file.file_bytes, 1))
 
@@ -164,7 +185,7 @@ class _Reader:
                 for result in pipeline.make_room():
                     take(result)
                 lookup.equip(self.analysis, event, counts.seen, tell)
-                pipeline.submit(partial(self.analysis.analyze, event, counts.seen))
+                pipeline.submit(functools.partial(self.analysis.analyze, event, counts.seen))
                 counts.seen += 1
                 self.end_time = event.timestamp
         except RunFileError as error:
