@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from experiment.client import Client
+from stager.bandwidth import parse_schedule
 from stager.credentials import EMBEDDED, Credentials, find_credentials
 from stager.errors import ConfigurationError
 from stager.settings import KINDS, ODB_PATH, StagerSettings, environment_name
@@ -73,7 +74,8 @@ def configure(
     for field in StagerSettings.model_fields:
         if environment.get(environment_name(field)):
             text = environment[environment_name(field)]
-            value = tuple(text.replace(",", " ").split()) if field == "kinds" else text
+            many = field in ("kinds", "scopes")
+            value = tuple(text.replace(",", " ").split()) if many else text
             said[field] = (value, f"the environment, {environment_name(field)}")
     for field, value in options.items():
         if value is not None:
@@ -170,6 +172,10 @@ def _validate(said: dict[str, tuple[Any, str]]) -> StagerSettings:
             raise ConfigurationError(
                 f"kinds has {kind!r} in {said['kinds'][1]}; allowed: {' '.join(KINDS)}"
             )
+    try:
+        parse_schedule(settings.bandwidth)
+    except ValueError as error:
+        raise ConfigurationError(f"bandwidth in {said['bandwidth'][1]}: {error}") from error
     return settings
 
 

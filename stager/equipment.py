@@ -41,10 +41,6 @@ class StagerEquipment:
 
     def show(self, text: str, mood: str, tally: Tally) -> None:
         """Show a short status, its colour (``ok``, ``busy`` or ``bad``) and the counts."""
-        if self._shown != (text, mood):
-            self._shown = (text, mood)
-            self._client.odb_set(f"{PATH}/Common/Status", text[:255])
-            self._client.odb_set(f"{PATH}/Common/Status color", _COLORS[mood])
         self._client.odb_set(
             f"{PATH}/Variables",
             {
@@ -56,6 +52,11 @@ class StagerEquipment:
                 "Last error": tally.last_error[:1000],
             },
         )
+        # Last: who sees a new status finds the counts that belong to it.
+        if self._shown != (text, mood):
+            self._shown = (text, mood)
+            self._client.odb_set(f"{PATH}/Common/Status", text[:255])
+            self._client.odb_set(f"{PATH}/Common/Status color", _COLORS[mood])
 
     def raise_alarm(self, reason: str) -> None:
         """Alarm once for each new reason; an empty one resets the alarm."""

@@ -10,7 +10,7 @@ WAITING: Final = "waiting"
 
 
 class Progress(Protocol):
-    """Who shows a person how far a long step is."""
+    """Who shows a person how far long steps are; each thread has one step at a time."""
 
     def begin(self, what: str, total_bytes: int) -> None:
         """Show a new step."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rawdata.checksum import crc32c
+from stager.bandwidth import Limiter, Schedule
 from stager.errors import FileError, Stopped
 
 MAX_PARTS: Final = 10_000
@@ -81,13 +82,17 @@ class PartBody(io.RawIOBase):
     """A part of an open file as a seekable stream: signing reads it once, sending again.
 
     :param stop: once set, reading raises Stopped, which ends the request.
+    :param limiter: asked for each block that is sent, not for what signing reads.
     """
 
-    def __init__(self, descriptor: int, part: Part, stop: threading.Event) -> None:
+    def __init__(
+        self, descriptor: int, part: Part, stop: threading.Event, limiter: Limiter | None = None
+    ) -> None:
         super().__init__()
         self._descriptor = descriptor
         self._part = part
         self._stop = stop
+        self._limiter = limiter or Limiter(Schedule())
         self._position = 0
 
     def __len__(self) -> int:
@@ -137,4 +142,5 @@ class PartBody(io.RawIOBase):
         count = self.readinto(block) if block else 0
         if block and not count:
             raise FileError("the file has become shorter since it was hashed")
+        self._limiter.take(count, self._stop.is_set)
         return bytes(memoryview(block)[:count])

@@ -3,7 +3,7 @@
 Secrets are no settings: see `stager.credentials`.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from experiment.settings import Settings, setting
 
@@ -16,12 +16,28 @@ _S3_FIELDS: Final = (
     "bucket",
     "tag",
     "part_size_mib",
+    "parallel_files",
     "parallel_parts",
+    "bandwidth",
     "connect_timeout_s",
     "read_timeout_s",
     "attempts",
     "ca_file",
+    "credentials",
     "credentials_file",
+    "role_arn",
+    "sts_endpoint",
+    "session_duration_s",
+)
+_OIDC_FIELDS: Final = (
+    "issuer",
+    "client_id",
+    "audience",
+    "scopes",
+    "agent_account",
+    "token_file",
+    "client_secret_file",
+    "refresh_token_file",
 )
 
 
@@ -54,8 +70,18 @@ class StagerSettings(Settings):
         ge=5,
         le=5120,
     )
+    parallel_files: int = setting(
+        2, "Parallel files", "Files that are sent at once.", effect="live", ge=1, le=16
+    )
     parallel_parts: int = setting(
         4, "Parallel parts", "Parts of one file that are sent at once.", effect="live", ge=1, le=32
+    )
+    bandwidth: str = setting(
+        "",
+        "Bandwidth",
+        "Limit of all sending together, such as 50 MB/s or 08:00-20:00 50 MB/s; else unlimited; "
+        "empty: none.",
+        effect="live",
     )
     connect_timeout_s: float = setting(
         5.0, "Connect timeout s", "How long to wait for a connection.", unit="s", gt=0, le=600
@@ -67,8 +93,50 @@ class StagerSettings(Settings):
         3, "Attempts", "Tries of one request before the file waits for its next turn.", ge=1, le=20
     )
     ca_file: str = setting("", "CA file", "Certificates to trust instead of the system's.")
+    credentials: Literal[
+        "static", "token-file", "oidc-agent", "client-credentials", "refresh-token"
+    ] = setting(
+        "static",
+        "Credentials",
+        "static: keys; else where the token comes from that STS turns into temporary keys: "
+        "token-file, oidc-agent, client-credentials or refresh-token.",
+        effect="live",
+    )
     credentials_file: str = setting(
         "", "Credentials file", "File with the keys (mode 0600), where they are not in AWS_*."
+    )
+    role_arn: str = setting(
+        "", "Role ARN", "Role that STS is asked for, such as arn:aws:iam::role/DaqWriter."
+    )
+    sts_endpoint: str = setting("", "STS endpoint", "URL of STS; empty: that of S3.")
+    session_duration_s: int = setting(
+        3600,
+        "Session duration s",
+        "Life of temporary keys, which are renewed before they end; 0: as STS wants it.",
+        unit="s",
+        ge=0,
+        le=43200,
+    )
+    issuer: str = setting("", "Issuer", "URL of the OIDC issuer of the tokens.")
+    client_id: str = setting("", "Client id", "Who we are to the issuer.")
+    audience: str = setting("", "Audience", "For whom tokens are asked: what STS expects.")
+    scopes: tuple[str, ...] = setting(
+        ("openid",), "Scopes", "Scopes that tokens are asked for; login adds offline_access."
+    )
+    agent_account: str = setting(
+        "", "Agent account", "Account of oidc-agent; empty: the one it has for the issuer."
+    )
+    token_file: str = setting(
+        "", "Token file", "File with a token (mode 0600) that somebody else keeps fresh."
+    )
+    client_secret_file: str = setting(
+        "", "Client secret file", "File (mode 0600), where it is not in CYGNO_OIDC_CLIENT_SECRET."
+    )
+    refresh_token_file: str = setting(
+        "",
+        "Refresh token file",
+        "File (mode 0600) that cygno-stager login writes; empty: "
+        "~/.config/cygno-daq/refresh-token.json.",
     )
     catalog: str = setting(
         "", "Catalog", "SQLAlchemy URL of the run catalog; empty: SQLite beside the data."
@@ -108,8 +176,10 @@ class StagerSettings(Settings):
 def environment_name(field: str) -> str:
     """Return the environment variable of a field.
 
-    >>> environment_name("bucket"), environment_name("settle_s")
-    ('CYGNO_S3_BUCKET', 'CYGNO_STAGER_SETTLE_S')
+    >>> environment_name("bucket"), environment_name("issuer"), environment_name("settle_s")
+    ('CYGNO_S3_BUCKET', 'CYGNO_OIDC_ISSUER', 'CYGNO_STAGER_SETTLE_S')
     """
+    if field in _OIDC_FIELDS:
+        return f"CYGNO_OIDC_{field.upper()}"
     prefix = "CYGNO_S3_" if field in _S3_FIELDS else "CYGNO_STAGER_"
     return prefix + field.upper()

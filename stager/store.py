@@ -24,6 +24,7 @@ from botocore.exceptions import (
 )
 
 from rawdata.checksum import crc32c
+from stager.bandwidth import Limiter, parse_schedule
 from stager.credentials import Credentials, mask
 from stager.errors import CredentialsError, StagerError, StoreError, StoreUnusableError
 from stager.settings import StagerSettings
@@ -73,6 +74,8 @@ class Store:
     settings: StagerSettings
     credentials: Credentials
     client: Any = field(repr=False)
+    limiter: Limiter = field(repr=False)
+    """Shared by all that is sent to it."""
 
     @property
     def shown(self) -> str:
@@ -229,7 +232,7 @@ def open_store(settings: StagerSettings, credentials: Credentials) -> Store:
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": settings.attempts},
-        max_pool_connections=settings.parallel_parts + 1,
+        max_pool_connections=settings.parallel_files * (settings.parallel_parts + 1),
         proxies={} if local else None,
     )
     try:
@@ -250,7 +253,7 @@ def open_store(settings: StagerSettings, credentials: Credentials) -> Store:
             f"the endpoint {settings.endpoint!r} cannot be used: {_first(error)}; wanted a URL such"
             " as https://s3.example.org:7480"
         ) from error
-    return Store(settings, credentials, client)
+    return Store(settings, credentials, client, Limiter(parse_schedule(settings.bandwidth)))
 
 
 @cache

@@ -105,13 +105,16 @@ class Upload:
         with self._translated(f"sending {self._path.name}"):
             self._store.client.put_object(
                 **self._where,
-                Body=PartBody(descriptor, whole, self._stop) if whole.size_bytes else b"",
+                Body=self._body(descriptor, whole) if whole.size_bytes else b"",
                 ContentLength=whole.size_bytes,
                 ChecksumCRC32C=self._crc32c,
                 IfNoneMatch="*",
                 Metadata=self._metadata,
             )
         self._watch.sent(whole.size_bytes)
+
+    def _body(self, descriptor: int, part: Part) -> PartBody:
+        return PartBody(descriptor, part, self._stop, self._store.limiter)
 
     @property
     def _metadata(self) -> dict[str, str]:
@@ -220,7 +223,7 @@ class Upload:
                     **self._where,
                     UploadId=begun.upload_id,
                     PartNumber=part.number,
-                    Body=PartBody(descriptor, part, self._stop),
+                    Body=self._body(descriptor, part),
                     ContentLength=part.size_bytes,
                     ChecksumCRC32C=checked.crc32c,
                 )

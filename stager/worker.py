@@ -3,13 +3,13 @@
 Every step may be killed anywhere and repeated; what it finds done, it does not do again.
 """
 
-import time
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final
 
 from rawdata.errors import RawDataError
-from stager import claims
 from stager.configuration import Configuration
 from stager.crash import reached
 from stager.discovery import FoundFile, Wait, find_files, why_unsettled, why_wait
@@ -27,6 +27,7 @@ from stager.outcome import WAITING, Outcome, Pass, Progress, outcome_of
 from stager.parts import MIB
 from stager.runscan import scan_run
 from stager.store import Contents, RemoteObject, Store, open_store
+from stager.turns import Turns
 from stager.upload import AlreadyThereError, Begun, Upload, Watch, abandon_strays, give_up
 from stager.verify import Verification, verify
 
@@ -52,10 +53,10 @@ class Worker:
         self._configuration = configuration
         self._settings = configuration.settings
         self._ledger = ledger
-        self._outer_pulse = pulse
+        self._turns = Turns(ledger, pulse)
+        self._pulse = self._turns.pulse
         self._progress = progress
-        self._claimed: File | Replica | None = None
-        self._renewed = self._pulsed = 0.0
+        self._opening = threading.Lock()
         self._store: Store | None = None
         self._trouble = ""
 
@@ -72,20 +73,45 @@ class Worker:
         found = {str(f.path): f for f in find_files(*folders)}
         files = self._ledger.register(list(found.values()), folders)
         reached("discovered")
-        for file in files:
-            self._pulse()
-            if not retry_all and not _is_due(file):
-                continue
-            outcome = self._work_on(file, found.get(file.path), current_run, result)
-            if outcome is not None:
-                result.outcomes.append(outcome)
+        threads = self._settings.parallel_files
+        outcomes: list[Outcome | Future[Outcome | None] | None] = []
+        with ThreadPoolExecutor(threads, thread_name_prefix="file") as pool:
+            try:
+                for file in files:
+                    self._pulse()
+                    if not retry_all and not _is_due(file):
+                        continue
+                    outcomes.append(
+                        self._work_on(file, found.get(file.path), current_run, result, pool)
+                    )
+                result.outcomes = [done for each in outcomes if (done := self._await(each))]
+            except BaseException:
+                self._turns.end()
+                pool.shutdown(cancel_futures=True)
+                raise
         result.trouble = self._trouble
         return result
 
+    def _await(self, outcome: Outcome | Future[Outcome | None] | None) -> Outcome | None:
+        if not isinstance(outcome, Future):
+            return outcome
+        while not outcome.done():
+            wait([outcome], _PULSE_S)
+            self._pulse()
+        return outcome.result()
+
     def _work_on(
-        self, file: File, found: FoundFile | None, current_run: int | None, result: Pass
-    ) -> Outcome | None:
-        """Do what can be done for a file; None if another stager did it meanwhile."""
+        self,
+        file: File,
+        found: FoundFile | None,
+        current_run: int | None,
+        result: Pass,
+        pool: ThreadPoolExecutor,
+    ) -> Outcome | Future[Outcome | None] | None:
+        """Do what can be done for a file; None if another stager did it meanwhile.
+
+        Files are read one after the other; their replicas are brought to their places by `pool`.
+        """
         if found is None:
             return outcome_of(file, State.FAILED, file.reason or "is gone")
         if file.state in _TO_HASH:
@@ -101,6 +127,9 @@ class Worker:
             file = hashed
         if file.state == State.CATALOGUED:  # it goes nowhere, or its copies are there already
             return outcome_of(file, file.state, replica=next(iter(file.replicas), None))
+        return pool.submit(self._replicate_all, file)
+
+    def _replicate_all(self, file: File) -> Outcome | None:
         outcomes = [self._replicate(file, replica) for replica in file.replicas]
         return next((outcome for outcome in outcomes if outcome), None)
 
@@ -112,8 +141,11 @@ class Worker:
         if claimed.state not in _TO_HASH:
             # Another stager was faster; what it has not finished yet, it may need help with.
             return None if claimed.state == State.CATALOGUED else claimed
-        self._begin_claim(claimed)
-        reached("hash-claimed")
+        with self._turns.on(claimed):
+            reached("hash-claimed")
+            return self._hash_claimed(file, found)
+
+    def _hash_claimed(self, file: File, found: FoundFile) -> File | Outcome | Wait:
         path = Path(file.path)
         try:
             scan = None
@@ -140,7 +172,7 @@ class Worker:
             failed = self._ledger.commit_failed(file, str(error))
             return outcome_of(file, State.FAILED, str(failed.reason))
         finally:
-            self._end_claim()
+            self._progress.end()
 
     # replicate ---------------------------------------------------------------------------------
     def _replicate(self, file: File, replica: Replica) -> Outcome | None:
@@ -151,7 +183,10 @@ class Worker:
             return outcome_of(file, WAITING, f"{holder} works on it", replica)
         if replica.state not in _TO_REPLICATE:
             return None
-        self._begin_claim(replica)
+        with self._turns.on(replica):
+            return self._replicate_claimed(file, replica)
+
+    def _replicate_claimed(self, file: File, replica: Replica) -> Outcome:
         try:
             if replica.state != State.VERIFIED:
                 found = self._bring_there(file, replica)
@@ -163,12 +198,14 @@ class Worker:
             reached("catalogue-done")
             return outcome_of(file, State.CATALOGUED, replica=replica)
         except (StoreError, CredentialsError, FileError) as error:
+            reason = str(error)
             if isinstance(error, (StoreUnusableError, CredentialsError)):
-                self._trouble = str(error)
-            self._ledger.commit_failed(replica, str(error))
-            return outcome_of(file, State.FAILED, str(error), replica)
+                # Files that are sent at once meet the same trouble: it is said once.
+                reason = self._trouble = self._trouble or reason
+            self._ledger.commit_failed(replica, reason)
+            return outcome_of(file, State.FAILED, reason, replica)
         finally:
-            self._end_claim()
+            self._progress.end()
 
     def _bring_there(self, file: File, replica: Replica) -> Verification:
         """Let the object be there, and prove that it is."""
@@ -216,7 +253,13 @@ class Worker:
         return store.find(key)
 
     def _open_store(self) -> Store:
+        with self._opening:
+            return self._open_store_once()
+
+    def _open_store_once(self) -> Store:
         if self._store is None:
+            if self._trouble:
+                raise StoreUnusableError(self._trouble)
             store = open_store(self._settings, self._configuration.credentials())
             try:
                 store.check()
@@ -231,27 +274,9 @@ class Worker:
             self._store = store
         return self._store
 
-    # claims and pulses -------------------------------------------------------------------------
-    def _begin_claim(self, row: File | Replica) -> None:
-        self._claimed, self._renewed = row, time.monotonic()
-
-    def _end_claim(self) -> None:
-        self._claimed = None
-        self._progress.end()
-
     def _advance(self, count_bytes: int) -> None:
         self._progress.advance(count_bytes)
         self._pulse()
-
-    def _pulse(self) -> None:
-        moment = time.monotonic()
-        if moment - self._pulsed < _PULSE_S:
-            return
-        self._pulsed = moment
-        self._outer_pulse()
-        if self._claimed is not None and moment - self._renewed > claims.RENEW_AFTER_S:
-            self._renewed = moment
-            self._ledger.renew(self._claimed)
 
 
 def _is_due(file: File) -> bool:

@@ -1,6 +1,7 @@
 """What the commands share: their options, where they complain, how they show progress."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,6 +11,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -44,37 +46,48 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the
 
 
 class Bars:
-    """Progress bars on stderr, where a person sits in front of it."""
+    """Progress bars on stderr, where a person sits in front of it; one for each thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._progress: Progress | None = None
+        self._tasks: dict[int, TaskID] = {}
 
     def begin(self, what: str, total_bytes: int) -> None:
-        """Show a new step."""
+        """Show a new step of this thread."""
         self.end()
-        if errors.is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeRemainingColumn(),
-                console=errors,
-                transient=True,
-            )
-            self._progress.add_task(what, total=total_bytes)
-            self._progress.start()
+        if not errors.is_terminal:
+            return
+        with self._lock:
+            if self._progress is None:
+                self._progress = Progress(
+                    TextColumn("{task.description}"),
+                    BarColumn(),
+                    DownloadColumn(),
+                    TransferSpeedColumn(),
+                    TimeRemainingColumn(),
+                    console=errors,
+                    transient=True,
+                )
+                self._progress.start()
+            task = self._progress.add_task(what, total=total_bytes)
+            self._tasks[threading.get_ident()] = task
 
     def advance(self, count_bytes: int) -> None:
-        """Move it on."""
-        if self._progress:
-            self._progress.advance(self._progress.task_ids[0], count_bytes)
+        """Move this thread's step on."""
+        task = self._tasks.get(threading.get_ident())
+        if self._progress and task is not None:
+            self._progress.advance(task, count_bytes)
 
     def end(self) -> None:
-        """Take it away."""
-        if self._progress:
-            self._progress.stop()
-            self._progress = None
+        """Take this thread's step away."""
+        with self._lock:
+            task = self._tasks.pop(threading.get_ident(), None)
+            if self._progress and task is not None:
+                self._progress.remove_task(task)
+            if self._progress and not self._tasks:
+                self._progress.stop()
+                self._progress = None
 
 
 def options_of(given: dict[str, Any]) -> dict[str, Any]:
