@@ -21,7 +21,7 @@ demo: setup
 	@$(BIN)/python -m sim.demo $(DEMO)
 
 test: setup-tests check
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .

@@ -103,8 +103,9 @@ def test_it_stops_exposing_and_can_be_read_to_the_end() -> None:
 
 
 def test_stopping_wakes_a_reader_that_waits() -> None:
-    camera = ready("wake", rate_hz=0.01)
-    camera.start_acquiring()
+    camera = SimulatedCamera("32x48", clock="wake", seed=1)
+    camera.ensure_ready(CameraConfig(exposure_s=50.0, rate_hz=0.01, run_number=3))
+    camera.start_acquiring()  # its first frame is exposed for as long as no test lasts
     got: list[object] = []
     reader = threading.Thread(target=lambda: got.append(camera.read_into(buffer(camera), 100.0)))
     reader.start()
