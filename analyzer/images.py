@@ -11,7 +11,7 @@ from analyzer.finding import Finding
 from analyzer.frames import as_frame
 from analyzer.kernels import frame as fk
 from analyzer.kernels import measure as mk
-from analyzer.kernels.detect import correct_macro, flatten_spikes, mark_lit
+from analyzer.kernels.detect import find_lit
 from analyzer.kernels.label import clear_labels, label_clusters
 from analyzer.kernels.rim import add_rim, mark_tracks
 from analyzer.levels import Levels
@@ -38,11 +38,9 @@ class ImageAnalysis:
         self.settings = settings
         rows = levels.shape[0]
         macro = levels.macro_shape
-        rim = (macro[0] + 2, macro[1] + 2)
         self._sums = np.zeros(macro, np.int32)
         self._rows = np.zeros((rows, 7), np.int64)
-        self._value = np.zeros(rim, np.float32)
-        self._flat = np.zeros(rim, np.float32)
+        self._row_light = np.zeros(macro[0], np.int64)
         self._mark = np.zeros(macro, np.uint8)
         self._labels = np.zeros(macro, np.int32)
         self._ys = np.zeros(macro[0] * macro[1], np.int32)
@@ -109,35 +107,44 @@ class ImageAnalysis:
             self._sums,
             self._rows,
         )
-        light = float(self._sums.sum(dtype=np.int64)) / fk.SCALE
+        n_lit = self._mark_lit(_row_shift(self._rows, settings))
+        light = float(self._row_light.sum()) / fk.SCALE
         is_spark = light > SPARK_MEAN_ADU * frame.size + SPARK_SUM_ADU
         found, n_core, n, complete = 0, 0, 0, True
         if not is_spark:
-            found, n_core, n, complete = self._find(_row_shift(self._rows, settings))
+            found, n_core, n, complete = self._label(n_lit)
         self._labelled = n
         return Finding(
             self._labels, self._ys, self._xs, n_core, n, found, complete, is_spark, light
         )
 
-    def _find(self, shift: npt.NDArray[np.int64]) -> tuple[int, int, int, bool]:
-        """Label clusters.
-
-        :returns: their number, their macro-pixels without and with rim, and whether all were found.
-        """
+    def _mark_lit(self, shift: npt.NDArray[np.int64]) -> int:
+        """Mark macro-pixels that are lit; return their number."""
         settings, levels = self.settings, self.levels
-        rows = np.pad(shift, (0, -len(shift) % levels.rebin), mode="edge")
+        rows = np.append(shift, np.repeat(shift[-1:], -len(shift) % levels.rebin))
         macro_shift = (rows.reshape(-1, levels.rebin).mean(axis=1) / fk.SCALE).astype(np.float32)
-        correct_macro(self._sums, levels.scale, macro_shift, self._value)
-        flatten_spikes(self._value, settings.spike_adu, self._flat)
-        lit = mark_lit(
-            self._flat,
+        return find_lit(
+            self._sums,
+            levels.scale,
+            macro_shift,
             levels.smooth_noise,
+            settings.spike_adu,
             settings.grow_sigma,
             settings.seed_sigma,
             settings.min_neighbors_average,
             self._mark,
+            self._ys,
+            self._xs,
+            self._row_light,
         )
-        if lit > settings.max_occupancy * self._mark.size:
+
+    def _label(self, n_lit: int) -> tuple[int, int, int, bool]:
+        """Label clusters.
+
+        :returns: their number, their macro-pixels without and with rim, and whether all were found.
+        """
+        settings = self.settings
+        if n_lit > settings.max_occupancy * self._mark.size:
             return 0, 0, 0, False
         found, n_core, dropped = label_clusters(
             self._mark,
@@ -146,6 +153,7 @@ class ImageAnalysis:
             settings.max_clusters,
             self._ys,
             self._xs,
+            n_lit,
             self._labels,
         )
         labels, ys, xs = self._labels, self._ys, self._xs
@@ -162,13 +170,14 @@ class ImageAnalysis:
             flags |= EventFlag.SPARK
         if not finding.complete:
             flags |= EventFlag.CUT_SHORT
-        rows = self._rows
         event = np.zeros(1, EVENT)
+        rows = self._rows
         totals = [int(total) for total in rows.sum(axis=0)]
-        mean = totals[fk.ROW_RAW] / frame.size
+        sampled = rows[:: self.levels.rebin]
+        pixels = len(sampled) * frame.shape[1]
+        mean = totals[fk.ROW_RAW] / pixels
         event["image_mean"] = mean
-        variance = totals[fk.ROW_RAW_SQUARES] / frame.size - mean**2
-        event["image_sigma"] = math.sqrt(max(variance, 0.0))
+        event["image_sigma"] = math.sqrt(max(totals[fk.ROW_RAW_SQUARES] / pixels - mean**2, 0.0))
         event["image_max"] = rows[:, fk.ROW_MAX].max()
         event["saturated"] = totals[fk.ROW_SATURATED]
         if totals[fk.ROW_SATURATED]:
@@ -176,9 +185,9 @@ class ImageAnalysis:
         if self.levels.pedestal.is_estimate:
             flags |= EventFlag.FALLBACK_PEDESTAL
         event["flags"] = int(flags)
-        used = max(totals[fk.ROW_USED], 1)
-        residual = totals[fk.ROW_SUM] / used
-        event["residual_mean"] = residual / fk.SCALE
+        event["residual_mean"] = totals[fk.ROW_SUM] / max(totals[fk.ROW_USED], 1) / fk.SCALE
+        used = max(int(sampled[:, fk.ROW_USED].sum()), 1)
+        residual = int(sampled[:, fk.ROW_SUM].sum()) / used
         spread = math.sqrt(max(totals[fk.ROW_SQUARES] / used - residual**2, 0.0))
         event["noise"] = spread / fk.SCALE
         row_means = rows[:, fk.ROW_SUM] / np.maximum(rows[:, fk.ROW_USED], 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.kernels.frame import DEFECT, MAX_CLIP, SCALE
+from analyzer.kernels.frame import DEFECT, MAX_CLIP, MAX_LEVEL, SCALE
 from analyzer.pedestal import Pedestal
 from analyzer.settings import AnalyzerSettings
 from analyzer.vignetting import Vignetting, load_vignetting
@@ -58,7 +58,7 @@ def prepare_levels(pedestal: Pedestal, settings: AnalyzerSettings) -> Levels:
     rebin = settings.rebin
     unknown = ~np.isfinite(pedestal.mean) | ~np.isfinite(pedestal.sigma)
     fixed = np.rint(np.where(unknown, 0, pedestal.mean) * SCALE)
-    bad = (pedestal.defects != 0) | unknown | (fixed < 0) | (fixed >= DEFECT)
+    bad = (pedestal.defects != 0) | unknown | (fixed < 0) | (fixed > MAX_LEVEL)
     level = np.where(bad, DEFECT, fixed).astype(np.uint16)
     noise = np.where(bad, 0, pedestal.sigma).astype(np.float32)
     good = _macro_sum((~bad).astype(np.float64), rebin)

@@ -1,104 +1,150 @@
 """Find lit macro-pixels: significance of 3x3 macro-pixels, with CYGNO's rule of neighbours.
 
-All maps here have a rim of one macro-pixel that holds zero, so that no loop asks for edges.
+Three steps, each of a row and the rows beside it, follow each other so closely that all they need
+stays in the core's cache. Rows have a rim of one macro-pixel that holds zero at either end, and the
+frame a rim of such rows, so that no loop asks for edges.
 """
 
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import F32, I32, U8
+from analyzer.kernels.arrays import F32, I32, I64, U8
 
 _f4 = np.float32
 
 
 @njit(nogil=True, cache=True)
-def correct_macro(sums: I32, scale: F32, row_shift: F32, value: F32) -> None:
-    """Turn sums of residuals into mean residuals, without the common shift of their rows.
-
-    :param sums: (macro rows, macro columns) int32 [1/32 ADU].
-    :param scale: (macro rows, macro columns) float32, 1 / (32 * good pixels), 0 where none is good.
-    :param row_shift: (macro rows,) float32, shift that is common to a row of macro-pixels [ADU].
-    :param value: out, (macro rows + 2, macro columns + 2) float32 [ADU a pixel]; rim untouched.
-    """
-    for row in range(sums.shape[0]):
-        source = sums[row]
-        factor = scale[row]
-        target = value[row + 1, 1 : sums.shape[1] + 1]
-        shift = row_shift[row]
-        for column in range(source.shape[0]):
-            mean = _f4(_f4(source[column]) * factor[column])
-            target[column] = _f4(mean - shift) if factor[column] > _f4(0) else _f4(0)
+def _correct(sums: I32, scale: F32, shift: float, target: F32) -> None:
+    """Turn sums of residuals [1/32 ADU] into means [ADU] without the shift of their row."""
+    common = _f4(shift)
+    inner = target[1 : sums.shape[0] + 1]
+    for column in range(inner.shape[0]):
+        mean = _f4(_f4(sums[column]) * scale[column])
+        inner[column] = _f4(mean - common) if scale[column] > _f4(0) else _f4(0)
 
 
 @njit(nogil=True, cache=True)
-def flatten_spikes(value: F32, limit: float, flat: F32) -> None:
-    """Replace macro-pixels that differ from the mean of their neighbours by more than `limit`.
+def _stack(above: F32, here: F32, below: F32, column_sum: F32) -> None:
+    """Sum three rows."""
+    for column in range(column_sum.shape[0]):
+        column_sum[column] = _f4(_f4(above[column] + here[column]) + below[column])
 
-    :param value: (rows + 2, columns + 2) float32 with a rim of zeros.
-    :param flat: out, the same shape; rim untouched.
-    """
+
+@njit(nogil=True, cache=True)
+def _flatten(here: F32, column_sum: F32, limit: float, target: F32) -> None:
+    """Replace what differs from the mean of its eight neighbours by more than `limit`."""
     eighth = _f4(0.125)
     largest = _f4(limit)
-    n = value.shape[1] - 2
-    for row in range(1, value.shape[0] - 1):
-        above = value[row - 1]
-        here = value[row]
-        below = value[row + 1]
-        target = flat[row, 1 : n + 1]
-        for column in range(n):
-            left = _f4(_f4(above[column] + here[column]) + below[column])
-            middle = _f4(above[column + 1] + below[column + 1])
-            right = _f4(_f4(above[column + 2] + here[column + 2]) + below[column + 2])
-            mean = _f4(_f4(_f4(left + middle) + right) * eighth)
-            centre = here[column + 1]
-            target[column] = mean if abs(_f4(centre - mean)) > largest else centre
+    inner = target[1 : target.shape[0] - 1]
+    n = inner.shape[0]
+    left, middle, right = column_sum[:n], column_sum[1 : n + 1], column_sum[2 : n + 2]
+    centres = here[1 : n + 1]
+    for column in range(n):
+        centre = centres[column]
+        beside = _f4(left[column] + right[column])
+        around = _f4(beside + _f4(middle[column] - centre))
+        mean = _f4(around * eighth)
+        inner[column] = mean if abs(_f4(centre - mean)) > largest else centre
 
 
 @njit(nogil=True, cache=True)
-def mark_lit(
-    flat: F32,
+def _mark(
+    here: F32, column_sum: F32, noise: F32, grow: float, seed: float, least: float, mark: U8
+) -> int:
+    """Mark a row; return how many are lit."""
+    ninth = _f4(1.0 / 9.0)
+    eighth = _f4(0.125)
+    grow_sigma = _f4(grow)
+    seed_sigma = _f4(seed)
+    least_around = _f4(least)
+    lit = np.int32(0)
+    n = noise.shape[0]
+    left, middle, right = column_sum[:n], column_sum[1 : n + 1], column_sum[2 : n + 2]
+    centres = here[1 : n + 1]
+    for column in range(n):
+        box = _f4(_f4(left[column] + right[column]) + middle[column])
+        spread = noise[column]
+        mean = _f4(box * ninth)
+        around = _f4(_f4(box - centres[column]) * eighth)
+        is_lit = (mean > _f4(grow_sigma * spread)) & (spread > _f4(0))
+        is_seed = is_lit & (mean > _f4(seed_sigma * spread)) & (around > least_around)
+        mark[column] = np.uint8(np.int32(is_lit) + np.int32(is_seed))
+        lit += np.int32(is_lit)
+    return int(lit)
+
+
+@njit(nogil=True, cache=True)
+def find_lit(
+    sums: I32,
+    scale: F32,
+    row_shift: F32,
     noise: F32,
+    spike_adu: float,
     grow_sigma: float,
     seed_sigma: float,
     min_neighbors_average: float,
     mark: U8,
+    ys: I32,
+    xs: I32,
+    row_light: I64,
 ) -> int:
     """Mark macro-pixels whose 3x3 mean is significant.
 
-    :param flat: (rows + 2, columns + 2) float32 with a rim of zeros [ADU].
+    Means of macro-pixels lose the common shift of their row; one that differs from the mean of its
+    eight neighbours by more than `spike_adu` is replaced by that mean.
+
+    :param sums: (rows, columns) int32, sums of the residuals of macro-pixels [1/32 ADU].
+    :param scale: (rows, columns) float32, 1 / (32 * good pixels), 0 where none is good.
+    :param row_shift: (rows,) float32, shift that is common to a row of macro-pixels [ADU].
     :param noise: (rows, columns) float32, noise of the mean of 3x3 macro-pixels [ADU]; 0 where
         nothing may be found.
     :param grow_sigma: significance to be marked 1.
     :param seed_sigma: significance to be marked 2, if also the mean of the eight neighbours is
-        above `min_neighbors_average`.
+        above `min_neighbors_average` [ADU].
     :param mark: out, (rows, columns) uint8.
+    :param ys: out, rows of the marked macro-pixels; `xs` their columns.
+    :param row_light: out, (rows,) int64, sum of each row of `sums`.
     :returns: how many are marked.
     """
-    ninth = _f4(1.0 / 9.0)
-    eighth = _f4(0.125)
-    grow = _f4(grow_sigma)
-    seed = _f4(seed_sigma)
-    least = _f4(min_neighbors_average)
-    n = mark.shape[1]
-    lit = 0
-    for row in range(mark.shape[0]):
-        above = flat[row]
-        here = flat[row + 1]
-        below = flat[row + 2]
-        spread = noise[row]
-        target = mark[row]
-        row_lit = np.int32(0)
-        for column in range(n):
-            left = _f4(_f4(above[column] + here[column]) + below[column])
-            middle = _f4(above[column + 1] + below[column + 1])
-            right = _f4(_f4(above[column + 2] + here[column + 2]) + below[column + 2])
-            around = _f4(_f4(left + middle) + right)
-            mean = _f4(_f4(around + here[column + 1]) * ninth)
-            is_lit = (mean > _f4(grow * spread[column])) & (spread[column] > _f4(0))
-            is_seed = is_lit & (mean > _f4(seed * spread[column]))
-            is_seed = is_seed & (_f4(around * eighth) > least)
-            level = np.int32(is_lit) + np.int32(is_seed)
-            target[column] = np.uint8(level)
-            row_lit += np.int32(is_lit)
-        lit += int(row_lit)
-    return lit
+    rows, columns = sums.shape
+    value = np.zeros((3, columns + 2), np.float32)
+    flat = np.zeros((3, columns + 2), np.float32)
+    column_sum = np.zeros(columns + 2, np.float32)
+    padded = np.zeros(-(-columns // 8) * 8, np.uint8)
+    words = padded.view(np.uint64)
+    n = 0
+    for step in range(rows + 2):
+        # Row `step` is corrected, the one above flattened, the one above that marked.
+        if step < rows:
+            _correct(sums[step], scale[step], row_shift[step], value[step % 3])
+            total = np.int64(0)
+            for column in range(columns):
+                total += sums[step, column]
+            row_light[step] = total
+        else:
+            value[step % 3] = 0
+        row = step - 1
+        if 0 <= row < rows:
+            _stack(value[(row + 2) % 3], value[row % 3], value[step % 3], column_sum)
+            _flatten(value[row % 3], column_sum, spike_adu, flat[row % 3])
+        elif row == rows:
+            flat[row % 3] = 0
+        row = step - 2
+        if row < 0:
+            continue
+        _stack(flat[(row + 2) % 3], flat[row % 3], flat[(row + 1) % 3], column_sum)
+        line = padded[:columns]
+        lit = _mark(
+            flat[row % 3], column_sum, noise[row], grow_sigma, seed_sigma, min_neighbors_average,
+            line,
+        )  # fmt: skip
+        mark[row] = line
+        if lit:
+            for word in range(words.shape[0]):
+                if words[word]:
+                    for column in range(8 * word, min(8 * word + 8, columns)):
+                        if line[column]:
+                            ys[n] = row
+                            xs[n] = column
+                            n += 1
+    return n

@@ -16,7 +16,7 @@ def _root(parent: I64, index: int) -> int:
 
 @njit(nogil=True, cache=True)
 def label_clusters(
-    mark: U8, link: int, min_size: int, max_clusters: int, ys: I32, xs: I32, labels: I32
+    mark: U8, link: int, min_size: int, max_clusters: int, ys: I32, xs: I32, n: int, labels: I32
 ) -> tuple[int, int, bool]:
     """Label groups of marked macro-pixels that hold a seed.
 
@@ -27,21 +27,14 @@ def label_clusters(
     :param link: largest distance within a group, at least 1 [macro-pixels].
     :param min_size: groups of fewer macro-pixels are dropped.
     :param max_clusters: groups beyond that many are dropped.
-    :param ys: out, (rows * columns,) int32, rows of the labelled macro-pixels.
-    :param xs: out, the same for columns.
+    :param ys: in and out, rows of the `n` marked macro-pixels, then of those labelled.
+    :param xs: the same for columns.
     :param labels: out, (rows, columns) int32; must hold zeros, and holds labels where there are.
     :returns: (clusters, labelled macro-pixels, whether clusters were dropped for their number).
     """
-    rows, columns = mark.shape
-    n = 0
-    for row in range(rows):
-        line = mark[row]
-        for column in range(columns):
-            if line[column]:
-                ys[n] = row
-                xs[n] = column
-                n += 1
-                labels[row, column] = n
+    columns = mark.shape[1]
+    for index in range(n):
+        labels[ys[index], xs[index]] = index + 1
     parent = np.arange(n)
     for index in range(n):
         row = ys[index]

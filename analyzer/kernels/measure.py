@@ -58,7 +58,8 @@ def exclude_clusters(
                     if -high <= residual <= high:
                         rows[row, ROW_USED] -= 1
                         rows[row, ROW_SUM] -= residual
-                        rows[row, ROW_SQUARES] -= residual * residual
+                        if row % rebin == 0:
+                            rows[row, ROW_SQUARES] -= residual * residual
 
 
 @njit(nogil=True, cache=True)

@@ -26,7 +26,7 @@ def exclude_clusters(
     rest = rows.copy()
     rest[:, ROW_USED] -= inside.sum(axis=1)
     rest[:, ROW_SUM] -= kept.sum(axis=1)
-    rest[:, ROW_SQUARES] -= (kept**2).sum(axis=1)
+    rest[::rebin, ROW_SQUARES] -= (kept[::rebin] ** 2).sum(axis=1)
     return rest
 
 

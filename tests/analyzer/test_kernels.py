@@ -47,7 +47,21 @@ def test_frame_pass_is_exact_for_any_shape(seed, n_rows, n_columns, rebin):
     np.testing.assert_array_equal(rows, twin_rows)
 
 
-@pytest.mark.parametrize("columns", [1023, 1024, 1025, 4096])
+@given(seeds, st.sampled_from([1, 4, 8]), st.sampled_from([300, 2500, 65535]))
+@few
+def test_frame_pass_is_exact_for_any_values(seed, rebin, top):
+    random = np.random.default_rng(seed)
+    pixels, level = np.full((2, 16, 64), 100, np.uint16)
+    some = random.random((2, 16, 64)) < random.choice([1e-3, 0.1, 1])
+    pixels[some[0]] = random.integers(0, top, some[0].sum(), np.uint16, endpoint=True)
+    level[some[1]] = random.integers(0, frame.MAX_LEVEL, some[1].sum(), np.uint16, endpoint=True)
+    got = rebinned(as_frame(pixels), as_frame(level), 65535, frame.MAX_CLIP, rebin)
+    twin = frame_twin.rebin_frame(pixels, level, 65535, frame.MAX_CLIP, rebin)
+    np.testing.assert_array_equal(got[0], twin[0])
+    np.testing.assert_array_equal(got[1], twin[1])
+
+
+@pytest.mark.parametrize("columns", [1023, 4096, 4097])
 def test_frame_pass_does_not_overflow_on_wide_frames(columns):
     pixels = as_frame(np.full((4, columns), 65534, np.uint16))
     level = as_frame(np.full((4, columns), 0, np.uint16))
@@ -55,8 +69,8 @@ def test_frame_pass_does_not_overflow_on_wide_frames(columns):
     twin_sums, twin_rows = frame_twin.rebin_frame(pixels, level, 65535, frame.MAX_CLIP, 4)
     np.testing.assert_array_equal(sums, twin_sums)
     np.testing.assert_array_equal(rows, twin_rows)
-    edge = as_frame(np.full((4, columns), frame.MAX_CLIP // frame.SCALE, np.uint16))
-    _, rows = rebinned(edge, level, 65535, frame.MAX_CLIP, 4)
+    edge = as_frame(np.full((4, columns), -(-frame.MAX_CLIP // frame.SCALE), np.uint16))
+    _, rows = rebinned(edge, as_frame(level + 1), 65535, frame.MAX_CLIP, 4)
     assert rows[0, frame.ROW_SQUARES] == columns * frame.MAX_CLIP**2
 
 
@@ -82,24 +96,24 @@ def test_marks_agree_to_the_last_bit(seed, n_rows, n_columns):
     shift = random.normal(0, 1, n_rows).astype(np.float32)
     noise = np.full(sums.shape, 0.6, np.float32)
     noise[random.random(sums.shape) < 0.05] = 0
-    value = np.zeros((n_rows + 2, n_columns + 2), np.float32)
-    flat = np.zeros_like(value)
     mark = np.zeros(sums.shape, np.uint8)
-    detect.correct_macro(sums, scale, shift, value)
-    np.testing.assert_array_equal(value, detect_twin.correct_macro(sums, scale, shift))
-    detect.flatten_spikes(value, 10.0, flat)
-    np.testing.assert_array_equal(flat, detect_twin.flatten_spikes(value, 10.0))
-    lit = detect.mark_lit(flat, noise, 3.0, 5.5, 1.2, mark)
-    np.testing.assert_array_equal(mark, detect_twin.mark_lit(flat, noise, 3.0, 5.5, 1.2))
-    assert lit == np.count_nonzero(mark)
+    ys, xs = np.zeros((2, sums.size), np.int32)
+    light = np.zeros(n_rows, np.int64)
+    lit = detect.find_lit(sums, scale, shift, noise, 10.0, 3.0, 5.5, 1.2, mark, ys, xs, light)
+    flat = detect_twin.flatten(detect_twin.correct(sums, scale, shift), 10.0)
+    np.testing.assert_array_equal(mark, detect_twin.mark(flat, noise, 3.0, 5.5, 1.2))
+    np.testing.assert_array_equal(np.stack([ys, xs])[:, :lit], np.nonzero(mark))
+    np.testing.assert_array_equal(light, sums.sum(axis=1))
 
 
 def labelled(mark, link, min_size, max_clusters, width):
     ys = np.zeros(mark.size, np.int32)
     xs = np.zeros(mark.size, np.int32)
+    n_lit = np.count_nonzero(mark)
+    ys[:n_lit], xs[:n_lit] = np.nonzero(mark)
     labels = np.zeros(mark.shape, np.int32)
     count, n_core, dropped = label.label_clusters(
-        mark, link, min_size, max_clusters, ys, xs, labels
+        mark, link, min_size, max_clusters, ys, xs, n_lit, labels
     )
     cores = labels.copy()
     wanted = np.arange(count, dtype=np.uint8) % 3 != 1
