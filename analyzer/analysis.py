@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.conditions import RunConditions
+from analyzer.drift import DriftWatch, exceeds
 from analyzer.drs4 import Drs4Tables
-from analyzer.dtypes import CLUSTER, EVENT, PULSE, REDPIX, WAVEFORM, EventFlag
+from analyzer.dtypes import CLUSTER, EVENT, PULSE, REDPIX, TILE, WAVEFORM, EventFlag
 from analyzer.frames import decode_frame
 from analyzer.images import ImageAnalysis
 from analyzer.levels import Levels
@@ -66,6 +67,7 @@ class RunAnalysis:
         self.conditions = conditions
         self.settings = settings
         self.levels: dict[int, Levels] = {}
+        self.drift = DriftWatch(settings.drift_limit_adu)
         self._tables = None if conditions.drs4_on_board else tables
         self._local = threading.local()
 
@@ -84,6 +86,7 @@ class RunAnalysis:
     def set_pedestal(self, camera: int, levels: Levels) -> None:
         """Give a camera its pedestal, for the whole run."""
         self.levels[camera] = levels
+        self.drift.set_pedestal(camera, levels.pedestal)
 
     def pedestals(self) -> dict[int, Pedestal]:
         """Return the pedestals in use: camera -> pedestal."""
@@ -108,13 +111,15 @@ class RunAnalysis:
         events: list[npt.NDArray[Any]] = []
         clusters: list[npt.NDArray[Any]] = []
         pixels: list[npt.NDArray[Any]] = []
+        tiles: list[npt.NDArray[Any]] = []
         for camera in camera_banks.camera_indices(event):
-            row, found, kept = self._analyze_camera(event, camera, problems)
-            for part in (row, found, kept):
+            row, found, kept, level = self._analyze_camera(event, camera, problems)
+            for part in (row, found, kept, level):
                 part["camera"] = camera
             events.append(row)
             clusters.append(found)
             pixels.append(kept)
+            tiles.append(level)
         if not events:
             problems.append(f"no camera bank; it has: {' '.join(event) or 'none'}")
             events.append(_flagged(EventFlag.NO_CAMERA))
@@ -126,26 +131,31 @@ class RunAnalysis:
             "events": rows,
             "clusters": np.concatenate(clusters) if clusters else np.zeros(0, CLUSTER),
             "redpix": np.concatenate(pixels) if pixels else np.zeros(0, REDPIX),
+            "tiles": np.concatenate(tiles) if tiles else np.zeros(0, TILE),
             "waveforms": waveforms,
             "pulses": pulses,
         }
 
     def _analyze_camera(
         self, event: Event, camera: int, problems: list[str]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-        nothing, kept = np.zeros(0, CLUSTER), np.zeros(0, REDPIX)
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        nothing, kept, tiles = np.zeros(0, CLUSTER), np.zeros(0, REDPIX), np.zeros(0, TILE)
         levels = self.levels.get(camera)
         try:
             shape = levels.shape if levels else None
             frame = decode_frame(event, camera, self.settings, shape)
         except RawDataError as error:
             problems.append(str(error))
-            return _flagged(EventFlag.BAD_FRAME), nothing, kept
+            return _flagged(EventFlag.BAD_FRAME), nothing, kept, tiles
         if levels is None:
             problems.append(f"camera {camera} has no pedestal")
-            return _flagged(EventFlag.BAD_FRAME), nothing, kept
+            return _flagged(EventFlag.BAD_FRAME), nothing, kept, tiles
         images = self._images(camera, levels)
         row, clusters = images.analyze(frame)
+        tiles = images.tiles()
+        level = float(row["residual_mean"][0])
+        if exceeds(level, tiles["level"], self.settings.drift_limit_adu):
+            row["flags"] |= np.uint16(EventFlag.DRIFTED)
         if self.settings.keep_pixels:
             kept = images.pixels_of(clusters)
         if times.fid_name(camera) in event:
@@ -153,7 +163,7 @@ class RunAnalysis:
                 row["frame_id"] = times.decode_fid(event, camera)
             except RawDataError as error:
                 problems.append(str(error))
-        return row, clusters, kept
+        return row, clusters, kept, tiles
 
     def _analyze_digitizers(
         self, event: Event, problems: list[str]

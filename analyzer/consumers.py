@@ -8,10 +8,11 @@ import numpy as np
 
 from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.consumer import Consumer, Rows
+from analyzer.drift_consumer import DriftConsumer
 from analyzer.lookup import Tell
 from analyzer.recent import RecentEvents
 
-CONSUMERS: Final[list[Callable[[RunAnalysis], Consumer]]] = [RecentEvents]
+CONSUMERS: Final[list[Callable[[RunAnalysis], Consumer]]] = [DriftConsumer, RecentEvents]
 """What takes the results of every run. To add one, write a `Consumer` and list it here."""
 
 

@@ -32,6 +32,8 @@ class EventFlag(IntFlag):
     """The digitizer banks could not be read: no waveforms were analyzed."""
     FAILED = 1 << 7
     """The analysis of this event failed; the message log says why."""
+    DRIFTED = 1 << 8
+    """The empty part of the frame is farther from the pedestal than `Drift limit`."""
 
 
 class ClusterFlag(IntFlag):
@@ -142,6 +144,22 @@ REDPIX: Final = np.dtype(
     ]
 )
 
+TILES: Final = 8
+"""Frames are divided into so many parts in each direction to see a drift of the pedestal."""
+
+TILE: Final = np.dtype(
+    [
+        (("index of the trigger event in the run", "event"), np.uint32),
+        (("index of the camera", "camera"), np.uint8),
+        (
+            ("mean of each of 8x8 parts without light above the pedestal [ADU]", "level"),
+            np.float32,
+            (TILES, TILES),
+        ),
+    ]
+)
+"""One row for each frame; nan in a part that is lit all over."""
+
 WAVEFORM: Final = np.dtype(
     [
         (("index of the trigger event in the run", "event"), np.uint32),
@@ -186,6 +204,7 @@ DATASETS: Final[dict[str, np.dtype[Any]]] = {
     "events": EVENT,
     "clusters": CLUSTER,
     "redpix": REDPIX,
+    "tiles": TILE,
     "waveforms": WAVEFORM,
     "pulses": PULSE,
 }

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.dtypes import CLUSTER, EVENT, REDPIX, ClusterFlag, EventFlag
+from analyzer.dtypes import CLUSTER, EVENT, REDPIX, TILE, ClusterFlag, EventFlag
 from analyzer.finding import Finding
 from analyzer.frames import as_frame
 from analyzer.kernels import frame as fk
@@ -14,6 +14,7 @@ from analyzer.kernels import measure as mk
 from analyzer.kernels.detect import find_lit
 from analyzer.kernels.label import clear_labels, label_clusters
 from analyzer.kernels.rim import add_rim, mark_tracks
+from analyzer.kernels.tiles import average_tiles
 from analyzer.levels import Levels
 from analyzer.measure import measure_clusters
 from analyzer.redpix import Seen, collect_pixels
@@ -25,6 +26,12 @@ SPARK_MEAN_ADU: Final = 100.0
 SPARK_SUM_ADU: Final = 9e6
 """A frame whose light exceeds 100 ADU a pixel + 9e6 ADU is a spark (CYGNO's ``2*100*npix**2+9e6``
 for the raw sum, with a pedestal of 100 ADU)."""
+
+EMPTY_ADU: Final = 12.0
+"""Macro-pixels farther from the pedestal hold light, whatever the drift."""
+
+EMPTY_SIGMA: Final = 4.0
+"""So do those farther from the mean of their part of the frame."""
 
 
 class ImageAnalysis:
@@ -47,6 +54,7 @@ class ImageAnalysis:
         self._xs = np.zeros(macro[0] * macro[1], np.int32)
         self._labelled = 0
         self._seen: Seen | None = None
+        self._is_mess = False
 
     def analyze(self, pixels: npt.NDArray[np.uint16]) -> tuple[Rows, Rows]:
         """Return one row of `EVENT` and the rows of `CLUSTER` of a frame, brightest first.
@@ -88,6 +96,28 @@ class ImageAnalysis:
             return np.zeros(0, REDPIX)
         return collect_pixels(levels, settings.cimax, *self._seen, is_kept)
 
+    def tiles(self) -> Rows:
+        """Return a row of `TILE`: the level of the parts of the frame that was searched last."""
+        row = np.zeros(1, TILE)
+        level = row["level"][0]
+        level[:] = np.nan
+        if self._is_mess:
+            return row
+        levels = self.levels
+        unit = fk.SCALE * levels.rebin**2
+        noise = levels.clip / self.settings.clip_sigma * levels.rebin
+        average_tiles(
+            self._sums,
+            levels.scale,
+            1 / unit,
+            self._labels,
+            round(EMPTY_ADU * unit),
+            round(EMPTY_SIGMA * noise),
+            level,
+        )
+        level /= np.float32(unit)
+        return row
+
     def find(self, pixels: npt.NDArray[np.uint16]) -> Finding:
         """Find the clusters of a frame: from the raw pixels to labelled macro-pixels.
 
@@ -114,6 +144,7 @@ class ImageAnalysis:
         if not is_spark:
             found, n_core, n, complete = self._label(n_lit)
         self._labelled = n
+        self._is_mess = is_spark or not (complete or found)
         return Finding(
             self._labels, self._ys, self._xs, n_core, n, found, complete, is_spark, light
         )

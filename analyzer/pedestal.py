@@ -90,6 +90,11 @@ class Pedestal:
         good = self.sigma[self.defects == 0]
         return float(np.median(good)) if good.size else 0.0
 
+    def rms_noise(self) -> float:
+        """Return the root mean square noise of the good pixels [ADU]."""
+        good = self.sigma[self.defects == 0].astype(np.float64)
+        return float(np.sqrt(np.mean(good**2))) if good.size else 0.0
+
     def summary(self) -> dict[str, Any]:
         """Return what is worth telling of it."""
         return {

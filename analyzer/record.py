@@ -64,9 +64,11 @@ def end_attributes(
     pedestals: Mapping[str, Any] = {
         str(camera): pedestal.summary() for camera, pedestal in analysis.pedestals().items()
     }
+    drift = {str(camera): found.summary() for camera, found in analysis.drift.of_run().items()}
     return {
         "end_time": end_time,
         "pedestals": json.dumps(pedestals),
+        "drift": json.dumps(drift),
         "trouble": trouble,
         "complete": not trouble and counts.lost == 0,
         **{f"events_{name}": asdict(counts)[name] for name in ("seen", "analyzed", "lost")},

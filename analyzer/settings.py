@@ -171,6 +171,15 @@ class AnalyzerSettings(Settings):
         4.0, "Noisy pixel", "a pixel with that many times the usual noise is a defect", gt=1
     )
 
+    drift_limit_adu: float = setting(
+        1.0,
+        "Drift limit",
+        "largest distance of empty pixels, of the frame or one of its 8x8 parts, from the pedestal "
+        "before a new one is asked for; 0: any",
+        unit="ADU",
+        ge=0,
+    )
+
     # waveforms
     baseline_samples_fast: int = setting(
         100, "Baseline fast", "samples of the baseline, V1742", unit="samples", ge=2

@@ -21,7 +21,9 @@ def compile_kernels() -> None:
     pedestal = Pedestal(flat, np.full_like(flat, 2.4), no_defects, frames=10, run=1)
     frame = np.full((side, side), 100, np.uint16)
     frame[56:72, 56:72] += 50
-    ImageAnalysis(prepare_levels(pedestal, settings), settings).analyze(frame)
+    images = ImageAnalysis(prepare_levels(pedestal, settings), settings)
+    images.analyze(frame)
+    images.tiles()
     _compile_waveforms(settings)
 
 
