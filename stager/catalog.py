@@ -1,28 +1,29 @@
-"""The run catalog: connect, bring its schema up to date, read and write in transactions."""
+"""The run catalog: connect, read and write in transactions, wait out a database that is gone."""
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Final
+from functools import wraps
+from typing import Any, Final, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import (
-    ArgumentError,
-    IntegrityError,
-    NoSuchModuleError,
-    SQLAlchemyError,
-)
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from stager.errors import CatalogBusyError, CatalogError
+from stager import records as _records  # noqa: F401 - its tables are part of the catalog
+from stager import schema
+from stager.database import explain, is_conflict, is_lost, open_engine
+from stager.errors import CatalogBusyError, CatalogError, CatalogLostError
 
-MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_BUSY_TIMEOUT_S: Final = 30
-_MIGRATION_LOCK: Final = "cygno_catalog_migration"
+T = TypeVar("T")
+C = TypeVar("C", bound=type)
+
+_CONFLICT_TRIES: Final = 6
+"""Deadlocks end by themselves: MariaDB lets one of the two through."""
+_CONFLICT_WAIT_S: Final = 0.05
+_LOST_WAIT_S: Final = 0.5
+"""Between two looks whether a lost database is back."""
 
 
 class Catalog:
@@ -32,19 +33,29 @@ class Catalog:
     :raises CatalogError: if it cannot be reached, or its schema is newer than this program.
     """
 
+    wait_s = 0.0
+    """How long `persist` waits for a database that is gone [s]."""
+
     def __init__(self, url: str) -> None:
         self.shown_url = make_url(url).render_as_string(hide_password=True)
         try:
-            self._engine = _engine(url)
+            self._engine = open_engine(url)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise CatalogError(
                 f"the catalog {self.shown_url} cannot be opened: {error}; for MariaDB install the "
                 "extra: pip install cygno-daq[mariadb]"
             ) from error
         self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        self.on_wait: Callable[[str], None] = lambda reason: None
+        """Called several times a second while a lost database is waited for, with one line that
+        says so; what it raises ends the wait."""
         try:
-            with self._translated():
-                self._upgrade()
+            with (
+                self._translated(),
+                self._writing.connect() as connection,
+                connection.begin(),
+            ):
+                schema.upgrade(connection, self.shown_url)
         except BaseException:
             self.close()
             raise
@@ -64,7 +75,11 @@ class Catalog:
         """Open a transaction that is committed at the end, or not at all.
 
         It holds SQLite's write lock from the start; with MariaDB lock rows with
-        ``with_for_update``. :raises CatalogError: what the database said.
+        ``with_for_update``.
+
+        :raises CatalogLostError: if the database is gone. It may have committed before it went.
+        :raises CatalogBusyError: if another transaction was in the way; nothing was written.
+        :raises CatalogError: what else the database said; nothing was written.
         """
         with (
             self._translated(),
@@ -73,83 +88,68 @@ class Catalog:
         ):
             yield session
 
+    def persist(self, do: Callable[[], T]) -> T:
+        """Do something in transactions of its own, again where the database did not let us.
+
+        A database that is gone is waited for, `wait_s` long; after a deadlock the same is done
+        again. A connection may be lost between commit and answer, so `do` must be such that doing
+        it twice is the same as doing it once.
+
+        :returns: what `do` returns.
+        :raises CatalogError: if waiting did not help, or nothing is there to wait for.
+        """
+        since = time.monotonic()
+        tries = 0
+        while True:
+            try:
+                return do()
+            except CatalogLostError as error:
+                left_s = since + self.wait_s - time.monotonic()
+                if left_s <= 0:
+                    raise
+                self._rest(min(left_s, _LOST_WAIT_S), f"{error}; waiting for it")
+            except CatalogBusyError:
+                tries += 1
+                if tries >= _CONFLICT_TRIES:
+                    raise
+                time.sleep(random.uniform(0, _CONFLICT_WAIT_S * 2**tries))
+
+    def _rest(self, rest_s: float, reason: str) -> None:
+        end = time.monotonic() + rest_s
+        while True:
+            self.on_wait(reason)
+            left_s = end - time.monotonic()
+            if left_s <= 0:
+                return
+            time.sleep(min(0.1, left_s))
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except SQLAlchemyError as error:
-            busy = isinstance(error, IntegrityError) or "deadlock" in str(error).lower()
-            kind = CatalogBusyError if busy else CatalogError
-            raise kind(_explain(self.shown_url, error)) from error
-
-    def _upgrade(self) -> None:
-        with self._writing.connect() as connection, connection.begin():
-            config = Config()
-            config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-            scripts = ScriptDirectory.from_config(config)
-            known = {script.revision for script in scripts.walk_revisions()}
-            with _migration_lock(connection):
-                present = MigrationContext.configure(connection).get_current_heads()
-                unknown = set(present) - known
-                if unknown:
-                    raise CatalogError(
-                        f"the catalog {self.shown_url} has schema {', '.join(sorted(unknown))}, "
-                        f"this program knows up to {scripts.get_current_head()}: it was written "
-                        "by a newer version; update cygno-daq, or name another catalog"
-                    )
-                if set(present) != set(scripts.get_heads()):
-                    config.attributes["connection"] = connection
-                    command.upgrade(config, "head")
+            kind = CatalogError
+            if is_lost(error):
+                kind = CatalogLostError
+            elif is_conflict(error):
+                kind = CatalogBusyError
+            raise kind(explain(self.shown_url, error)) from error
 
 
-@contextmanager
-def _migration_lock(connection: Connection) -> Iterator[None]:
-    """Let one stager at a time change the schema; SQLite's write lock does it by itself."""
-    if connection.dialect.name not in ("mysql", "mariadb"):
-        yield
-        return
-    name = {"name": _MIGRATION_LOCK, "wait_s": _BUSY_TIMEOUT_S}
-    if connection.execute(text("SELECT GET_LOCK(:name, :wait_s)"), name).scalar() != 1:
-        raise CatalogError("another stager has been changing the catalog's schema; try again")
-    try:
-        yield
-    finally:
-        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _MIGRATION_LOCK})
+def persistent(owner: C) -> C:
+    """Let all public methods of a class go through `Catalog.persist` of its `catalog`.
+
+    Each of them must be one transaction that bears being repeated.
+    """
+    for name, method in list(vars(owner).items()):
+        if callable(method) and not name.startswith("_"):
+            setattr(owner, name, _persisting(method))
+    return owner
 
 
-def _engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        # Connections that MariaDB closed while idle are found and opened again.
-        return create_engine(parsed, pool_pre_ping=True, pool_recycle=3600)
-    engine = create_engine(parsed, connect_args={"timeout": _BUSY_TIMEOUT_S})
+def _persisting(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(self: Any, *arguments: Any, **named: Any) -> Any:
+        return self.catalog.persist(lambda: method(self, *arguments, **named))
 
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:
-        # Python's sqlite3 would begin transactions late and leave DDL out of them.
-        connection.isolation_level = None
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
-
-    return engine
-
-
-def _explain(shown_url: str, error: SQLAlchemyError) -> str:
-    said = str(getattr(error, "orig", None) or error).splitlines()[0]
-    hint = "look at the database, then run again"
-    lowered = said.lower()
-    if "full" in lowered or "disk i/o" in lowered:
-        hint = "make room on its disk, then run again"
-    elif "unable to open" in lowered:
-        hint = "its folder must exist and be writable"
-    elif "readonly" in lowered or "read-only" in lowered:
-        hint = "its file and its folder must be writable"
-    elif "locked" in lowered:
-        hint = f"another program has held it for {_BUSY_TIMEOUT_S} s"
-    elif "not a database" in lowered or "malformed" in lowered:
-        hint = "this file is not a catalog, or it is damaged; name another one"
-    return f"the catalog {shown_url} failed: {said}; {hint}"
+    return call

@@ -4,6 +4,7 @@ No failure ends it: each is shown, alarmed, and tried again later.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -104,8 +105,15 @@ class Daemon:
         if self._catalog is None or self._catalog_url != configuration.catalog_url:
             self._close_catalog()
             self._catalog = Catalog(configuration.catalog_url)
+            self._catalog.wait_s = math.inf
+            self._catalog.on_wait = self._wait_for_catalog
             self._catalog_url = configuration.catalog_url
         return self._catalog
+
+    def _wait_for_catalog(self, reason: str) -> None:
+        if reason != self._complaint:
+            self._complain(reason)
+        self._pulse()
 
     def _close_catalog(self) -> None:
         if self._catalog:

@@ -21,6 +21,10 @@ class CatalogBusyError(CatalogError):
     """Another stager wrote the same rows at the same moment; nothing of ours was written."""
 
 
+class CatalogLostError(CatalogError):
+    """The catalog's server, or the way to it, is gone; it may come back."""
+
+
 class FileError(StagerError):
     """A local file is damaged, gone, or was changed while it was staged."""
 

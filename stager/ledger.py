@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from stager import claims
-from stager.catalog import Catalog
+from stager.catalog import Catalog, persistent
 from stager.discovery import FoundFile
 from stager.errors import CatalogBusyError, FileError, StagerError
 from stager.hashing import FileHashes
@@ -30,8 +30,9 @@ _REGISTER_TRIES: Final = 5
 _GONE: Final = "is gone from the folder before it was staged; put it back"
 
 
+@persistent
 class Ledger:
-    """The catalog as one stager uses it.
+    """The catalog as one stager uses it; each public method waits out a database that is gone.
 
     :param settings: tag, bucket, kinds and waits of new rows.
     """

@@ -1,8 +1,9 @@
 """Tables of the run catalog.
 
 `Runlog` is CYGNO's own table, column for column and number for number, so that today's tools and
-dashboards go on; runs, files and replicas say the same and more in proper types. Changes of these
-tables are migrations in ``stager/migrations/versions``.
+dashboards go on; runs, files and replicas say the same and more in proper types, and the tables of
+`stager.records` what happened to them. Changes of these tables are migrations in
+``stager/migrations/versions``.
 """
 
 from datetime import UTC, datetime
@@ -60,6 +61,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+def exact_text(length: int) -> String:
+    """Return a text whose case counts: MariaDB would take ``/data/A`` and ``/data/a`` as equal."""
+    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+    return String(length).with_variant(exact, "mysql", "mariadb")
+
+
+row_id: Final = BigInteger().with_variant(Integer, "sqlite")
+"""Of rows that number themselves; SQLite does that for INTEGER alone."""
+
+TABLE: Final = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+
+
 class State(StrEnum):
     """How far a file, or one replica of it, has come."""
 
@@ -112,6 +125,7 @@ class Runlog(Base):
     """
 
     __tablename__ = "Runlog"
+    __table_args__ = TABLE
 
     run_number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     run_description: Mapped[str | None] = mapped_column(Text)
@@ -157,6 +171,7 @@ class Run(Base):
     """One run as its own file tells it."""
 
     __tablename__ = "runs"
+    __table_args__ = TABLE
 
     run_number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     tag: Mapped[str] = mapped_column(String(64))
@@ -200,14 +215,13 @@ class File(Claimed, Base):
     """One local file of a run."""
 
     __tablename__ = "files"
+    __table_args__ = TABLE
 
-    id: Mapped[int] = mapped_column(
-        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
-    )
+    id: Mapped[int] = mapped_column(row_id, primary_key=True, autoincrement=True)
     run_number: Mapped[int] = mapped_column(ForeignKey("runs.run_number"), index=True)
     subrun: Mapped[int] = mapped_column(Integer, default=0)
     kind: Mapped[str] = mapped_column(String(16))
-    path: Mapped[str] = mapped_column(String(700), unique=True)
+    path: Mapped[str] = mapped_column(exact_text(700), unique=True)
     name: Mapped[str] = mapped_column(String(255))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
@@ -236,11 +250,10 @@ class Replica(Claimed, Base):
     __table_args__ = (
         UniqueConstraint("file_id", "place"),
         Index("ix_replicas_place_object_key", "place", "object_key"),
+        TABLE,
     )
 
-    id: Mapped[int] = mapped_column(
-        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
-    )
+    id: Mapped[int] = mapped_column(row_id, primary_key=True, autoincrement=True)
     file_id: Mapped[int] = mapped_column(ForeignKey("files.id"), index=True)
     place: Mapped[str] = mapped_column(String(64))
     """Name of the place; "cloud" is the S3 bucket."""
@@ -260,7 +273,7 @@ class Replica(Claimed, Base):
     """When the place was last asked again, and still had it."""
     location: Mapped[str | None] = mapped_column(String(255))
     """For S3: the bucket; for folders: the folder."""
-    object_key: Mapped[str | None] = mapped_column(String(512))
+    object_key: Mapped[str | None] = mapped_column(exact_text(512))
     object_bytes: Mapped[int | None] = mapped_column(BigInteger)
     """Size that the server reported."""
     checksum_algorithm: Mapped[str | None] = mapped_column(String(32))

@@ -1,5 +1,6 @@
 """Stage all that is there, once."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,6 +15,8 @@ from stager.worker import Worker
 
 _SLICE_S: Final = 0.1
 
+log = logging.getLogger(__name__)
+
 
 def stage_once(
     configuration: Configuration,
@@ -26,6 +29,18 @@ def stage_once(
     :raises StagerError: if the data folder or the catalog cannot be used at all.
     """
     catalog = Catalog(configuration.catalog_url)
+    catalog.wait_s = configuration.settings.catalog_wait_s
+
+    said = ""
+
+    def wait(reason: str) -> None:
+        nonlocal said
+        if reason != said:
+            said = reason
+            log.warning("%s", reason)
+        pulse()
+
+    catalog.on_wait = wait
     try:
         ledger = Ledger(catalog, configuration.settings)
         worker = Worker(configuration, ledger, pulse, progress)

@@ -141,6 +141,13 @@ class StagerSettings(Settings):
     catalog: str = setting(
         "", "Catalog", "SQLAlchemy URL of the run catalog; empty: SQLite beside the data."
     )
+    catalog_wait_s: float = setting(
+        3600.0,
+        "Catalog wait s",
+        "How long `once` waits for a database that is lost in its work; the daemon waits for ever.",
+        unit="s",
+        ge=0,
+    )
     data_dir: str = setting("", "Data dir", "Folder of the run files; empty: the logger's.")
     settle_s: float = setting(
         3.0,

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from stager import records as _records  # noqa: F401 - its tables belong to the same catalog
 from stager.models import Base
 
 context.configure(

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sim.s3 import S3Server
+from tests.stager.mariadb import MariaDb, start_server
 from tests.stager.staging import Folder
 
 _numbers = itertools.count(1)
@@ -23,6 +25,26 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
     finally:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDb]:
+    """One real MariaDB server for all tests."""
+    with tempfile.TemporaryDirectory(prefix="mariadb") as folder:
+        server = start_server(Path(folder))
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database of each kind that a catalog may be in."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/catalog.sqlite"
+    server: MariaDb = request.getfixturevalue("mariadb")
+    return server.url(server.new_database())
 
 
 @pytest.fixture(autouse=True)

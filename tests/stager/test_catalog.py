@@ -5,8 +5,6 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -66,15 +64,6 @@ def test_statuses_are_cygnos_numbers() -> None:
     assert {value for _, value, _ in STORAGE_STATUS} == {int(status) for status in Storage}
 
 
-def test_migrations_lead_to_the_models(url: str) -> None:
-    Catalog(url).close()
-    engine = create_engine(url)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, Base.metadata) == []
-    engine.dispose()
-
-
 def test_mariadb_can_have_these_tables() -> None:
     for table in Base.metadata.sorted_tables:
         ddl = str(CreateTable(table).compile(dialect=mysql.dialect()))
@@ -87,15 +76,6 @@ def test_a_second_connection_changes_nothing(url: str, tmp_path: Path) -> None:
     before = (tmp_path / "catalog.sqlite").read_bytes()
     Catalog(url).close()
     assert (tmp_path / "catalog.sqlite").read_bytes() == before
-
-
-def test_a_newer_schema_is_refused(url: str, tmp_path: Path) -> None:
-    Catalog(url).close()
-    with sqlite3.connect(tmp_path / "catalog.sqlite") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0099'")
-    connection.close()
-    with pytest.raises(CatalogError, match=r"schema 0099, this program knows up to 0.*update"):
-        Catalog(url)
 
 
 def test_the_loggers_own_runlog_only_gets_what_it_lacks(url: str, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import mysql
+
+from stager.migrations import steps
 
 revision = "0001"
 down_revision = None
@@ -45,23 +46,19 @@ _RUNLOG: tuple[tuple[str, Any], ...] = (
 
 def upgrade() -> None:
     """Make the tables; a Runlog that MIDAS's logger made before only gets what it lacks."""
-    moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
-    row_id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    moment, row_id = steps.moment(), steps.row_id()
     columns: list[sa.Column[Any]] = [sa.Column(name, kind, nullable=True) for name, kind in _RUNLOG]
-    inspector = sa.inspect(op.get_bind())
-    if inspector.has_table("Runlog"):
-        present = {column["name"].lower() for column in inspector.get_columns("Runlog")}
+    if sa.inspect(op.get_bind()).has_table("Runlog"):
         for column in columns:
-            if column.name.lower() not in present:
-                op.add_column("Runlog", column)
+            steps.add_column("Runlog", column)
     else:
-        op.create_table(
+        steps.create_table(
             "Runlog",
             sa.Column("run_number", sa.Integer(), autoincrement=False, nullable=False),
             *columns,
             sa.PrimaryKeyConstraint("run_number", name="pk_Runlog"),
         )
-    op.create_table(
+    steps.create_table(
         "runs",
         sa.Column("run_number", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("tag", sa.String(64), nullable=False),
@@ -79,7 +76,7 @@ def upgrade() -> None:
         sa.Column("updated_at", moment, nullable=False),
         sa.PrimaryKeyConstraint("run_number", name="pk_runs"),
     )
-    op.create_table(
+    steps.create_table(
         "files",
         sa.Column("id", row_id, autoincrement=True, nullable=False),
         sa.Column("run_number", sa.Integer(), nullable=False),
@@ -103,9 +100,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_number"], ["runs.run_number"], name="fk_files_run_number"),
         sa.UniqueConstraint("path", name="uq_files_path"),
     )
-    op.create_index("ix_files_run_number", "files", ["run_number"])
-    op.create_index("ix_files_state", "files", ["state"])
-    op.create_table(
+    steps.create_index("ix_files_run_number", "files", ["run_number"])
+    steps.create_index("ix_files_state", "files", ["state"])
+    steps.create_table(
         "replicas",
         sa.Column("id", row_id, autoincrement=True, nullable=False),
         sa.Column("file_id", row_id, nullable=False),
@@ -127,12 +124,18 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["file_id"], ["files.id"], name="fk_replicas_file_id"),
         sa.UniqueConstraint("file_id", "place", name="uq_replicas_file_id"),
     )
-    op.create_index("ix_replicas_file_id", "replicas", ["file_id"])
-    op.create_index("ix_replicas_state", "replicas", ["state"])
-    op.create_index("ix_replicas_place_object_key", "replicas", ["place", "object_key"])
+    steps.create_index("ix_replicas_file_id", "replicas", ["file_id"])
+    steps.create_index("ix_replicas_state", "replicas", ["state"])
+    steps.create_index("ix_replicas_place_object_key", "replicas", ["place", "object_key"])
 
 
-def _claimed(moment: sa.DateTime) -> list[sa.Column[Any]]:
+def downgrade() -> None:
+    """Drop the tables but `Runlog`, which may be the logger's, and tells of years of data."""
+    for table in ("replicas", "files", "runs"):
+        steps.drop_table(table)
+
+
+def _claimed(moment: sa.types.TypeEngine[Any]) -> list[sa.Column[Any]]:
     return [
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("reason", sa.Text()),

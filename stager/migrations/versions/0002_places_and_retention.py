@@ -1,8 +1,10 @@
 """Several places for each file, transcoded objects, conflicts, and deletion of local files."""
 
+from typing import Any
+
 import sqlalchemy as sa
-from alembic import op
-from sqlalchemy.dialects import mysql
+
+from stager.migrations import steps
 
 revision = "0002"
 down_revision = "0001"
@@ -10,17 +12,26 @@ branch_labels = None
 depends_on = None
 
 
+_REPLICAS: tuple[tuple[str, Any, dict[str, Any]], ...] = (
+    ("required", sa.Boolean(), {"nullable": False, "server_default": sa.true()}),
+    ("conflict", sa.Boolean(), {"nullable": False, "server_default": sa.false()}),
+    ("transcoded", sa.String(64), {}),
+    ("content_bytes", sa.BigInteger(), {}),
+    ("content_sha256", sa.String(64), {}),
+    ("content_crc32c", sa.String(8), {}),
+    ("checked_at", steps.moment(), {}),
+)
+
+
 def upgrade() -> None:
     """Add the columns; rows that are there are of the one required place, as they are."""
-    moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
-    op.add_column("files", sa.Column("deleted_at", moment))
-    for column in (
-        sa.Column("required", sa.Boolean(), nullable=False, server_default=sa.true()),
-        sa.Column("conflict", sa.Boolean(), nullable=False, server_default=sa.false()),
-        sa.Column("transcoded", sa.String(64)),
-        sa.Column("content_bytes", sa.BigInteger()),
-        sa.Column("content_sha256", sa.String(64)),
-        sa.Column("content_crc32c", sa.String(8)),
-        sa.Column("checked_at", moment),
-    ):
-        op.add_column("replicas", column)
+    steps.add_column("files", sa.Column("deleted_at", steps.moment()))
+    for name, kind, more in _REPLICAS:
+        steps.add_column("replicas", sa.Column(name, kind, **more))
+
+
+def downgrade() -> None:
+    """Drop the columns; what they said is lost."""
+    for name, _, _ in reversed(_REPLICAS):
+        steps.drop_column("replicas", name)
+    steps.drop_column("files", "deleted_at")
