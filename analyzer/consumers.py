@@ -1,8 +1,8 @@
 """The consumers of a run, made and called in one place for both ways, from buffer and from file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -16,21 +16,29 @@ CONSUMERS: Final[list[Callable[[RunAnalysis], Consumer]]] = [DriftConsumer, Rece
 """What takes the results of every run. To add one, write a `Consumer` and list it here."""
 
 
+Kind = TypeVar("Kind", bound=Consumer)
+
+
 class Consumers:
     """The consumers of one run; one that fails is told of and left out, the run goes on.
 
     :param tell: told what failed.
+    :param further: consumers of this run beside `CONSUMERS`.
     """
 
-    def __init__(self, analysis: RunAnalysis, tell: Tell) -> None:
+    def __init__(self, analysis: RunAnalysis, tell: Tell, further: Sequence[Consumer] = ()) -> None:
         self._run = analysis.conditions.run
         self._tell = tell
-        self._consumers: list[Consumer] = []
+        self._consumers: list[Consumer] = list(further)
         for make in CONSUMERS:
             try:
                 self._consumers.append(make(analysis))
             except Exception as error:
                 self._give_up(str(getattr(make, "__name__", make)), error)
+
+    def find(self, kind: type[Kind]) -> Kind | None:
+        """Return the consumer of a kind, None if there is none or it was left out."""
+        return next((one for one in self._consumers if isinstance(one, kind)), None)
 
     def take(self, result: EventResult) -> None:
         """Hand an event's results to all; in the order of the run."""

@@ -55,14 +55,24 @@ class Outcome:
         """Keep a message for the main thread, which alone may send it."""
         self.messages.append((text, is_error))
 
+    def facts(self) -> dict[str, Any]:
+        """Return what other programs are told of it."""
+        return {
+            "seen": self.seen_online,
+            "analyzed": self.counts.analyzed,
+            "lost": self.counts.lost,
+            "missed": self.missed,
+            "output": str(self.output or ""),
+        }
+
     def summary(self) -> str:
         """Return one line for the message log."""
         total = self.counts.seen + self.counts.lost
         text = f"run {self.run}: {self.counts.analyzed} of {total} events analyzed"
         if self.completed:
-            text += f", from the run file, since {self.missed}"
+            text += f", from the run file; missed online: {self.missed}"
         elif self.missed:
-            text += f"; {self.missed}"
+            text += f"; missed: {self.missed}"
         if self.counts.troubled:
             text += f"; {self.counts.troubled} with problems"
         return text
@@ -138,7 +148,7 @@ class Finisher:
         if outcome.sent is not None:
             counts.lost = max(0, outcome.sent - counts.seen)
         else:
-            counts.lost = run.gaps + run.broken
+            counts.lost = run.arrivals.total_missed
         outcome.counts = counts
         run.writer.append(run.consumers.finish())
         attributes = end_attributes(run.analysis, counts, run.end_time, outcome.missed)

@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from analyzer.analysis import RunAnalysis
-from analyzer.conditions import RunConditions, conditions_of
+from analyzer.arrivals import COMPILING, NO_PEDESTAL
 from analyzer.errors import AnalyzerError
 from analyzer.finisher import Finisher, Outcome
 from analyzer.lookup import PedestalLookup
@@ -19,7 +19,15 @@ from analyzer.results import results_name
 from analyzer.runs import tables_of
 from analyzer.settings import SETTINGS_PATH, AnalyzerSettings
 from analyzer.slots import Slots
+from analyzer.surroundings import (
+    data_folder,
+    events_sent,
+    largest_event,
+    run_conditions,
+    run_file,
+)
 from analyzer.warmup import compile_kernels, compile_pedestal_kernels
+from analyzer.window import Window
 from experiment.client import Client, TransitionResult
 from experiment.constants import (
     GET_NONBLOCKING,
@@ -31,7 +39,7 @@ from experiment.constants import (
 )
 from experiment.errors import MidasError, SettingsError
 from experiment.settings import declare, load, unknown_keys
-from rawdata.datamodel import is_trigger_equipment, is_trigger_event
+from rawdata.datamodel import is_trigger_event
 
 CLIENT_NAME: Final = "cygno-analyzer"
 BUFFER: Final = "SYSTEM"
@@ -48,9 +56,6 @@ DRAIN_S: Final = 5.0
 MIDAS gives a transition 120 s."""
 REPORT_S: Final = 1.0
 IDLE_MS: Final = 10
-
-DEFAULT_EVENT_BYTES: Final = 4 << 20
-"""MIDAS's own default of /Experiment/MAX_EVENT_SIZE."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,8 +74,9 @@ class OnlineAnalyzer:
         self._publisher = Publisher(client)
         settings = load(client, SETTINGS_PATH, AnalyzerSettings)
         self._workers = workers or settings.workers or os.cpu_count() or 1
-        self._slots = Slots(2 * self._workers + 4, self._largest_event())
+        self._slots = Slots(2 * self._workers + 4, largest_event(client))
         self._finisher = Finisher()
+        self._window = Window(client, self._publisher, settings.stream_port, self._facts)
         self._run: OnlineRun | None = None
         self._buffer = client.open_event_buffer(BUFFER)
         self._compiled = threading.Event()
@@ -108,8 +114,8 @@ class OnlineAnalyzer:
         if not self._is_ready and self._compiled.is_set():
             self._become_ready()
         worked = False
-        if self._is_ready and self._run is not None and not self._finisher.makes_pedestal:
-            worked = self._pump(self._run, PUMP_S)
+        if self._run is not None:
+            worked = self._may_pump(self._run) and self._pump(self._run, PUMP_S)
             self._pass_on(self._run)
         for outcome in self._finisher.done():
             self._conclude(outcome)
@@ -137,6 +143,16 @@ class OnlineAnalyzer:
             self._publisher.set_status(f"ready, {self._workers} threads")
 
     # events --------------------------------------------------------------------------------------
+    def _may_pump(self, run: OnlineRun) -> bool:
+        """Tell whether events can be analyzed now; if not, the run is told why."""
+        if not self._is_ready:
+            run.arrivals.hinder(COMPILING)
+        elif self._finisher.makes_pedestal:
+            run.arrivals.hinder(NO_PEDESTAL)
+        else:
+            return True
+        return False
+
     def _pump(self, run: OnlineRun, budget_s: float) -> bool:
         """Take events from the buffer for a while; tell whether there were any."""
         end = time.monotonic() + budget_s
@@ -162,6 +178,7 @@ class OnlineAnalyzer:
                 continue
             if data is None:
                 self._slots.give(slot)
+                run.arrivals.caught_up()
                 break
             if not is_trigger_event(int.from_bytes(data[:2], "little")):
                 self._slots.give(slot)
@@ -214,7 +231,7 @@ class OnlineAnalyzer:
         if run is None:
             return None
         end = time.monotonic() + DRAIN_S
-        if self._is_ready and not self._finisher.makes_pedestal:
+        if self._may_pump(run):
             while time.monotonic() < end and self._pump(run, PUMP_S):
                 pass
         self._finish(run)
@@ -222,6 +239,7 @@ class OnlineAnalyzer:
 
     def _abort(self, client: Client, run_number: int) -> TransitionResult:
         run, self._run = self._run, None
+        self._window.leave()
         if run is not None:
             run.close()
             run.writer.abandon()
@@ -250,68 +268,40 @@ class OnlineAnalyzer:
         for key in unknown_keys(self._client, SETTINGS_PATH, AnalyzerSettings):
             self._client.msg(f"Analyzer: {key} is no setting of mine; is it spelled wrong?")
         settings = load(self._client, SETTINGS_PATH, AnalyzerSettings)
-        conditions = self._conditions(run_number)
+        conditions = run_conditions(self._client, run_number)
         analysis = RunAnalysis(conditions, settings, tables_of(settings))
-        folder = self._data_folder()
-        lookup = PedestalLookup([folder])
-        output = folder / results_name(run_number)
-        return OnlineRun(analysis, lookup, output, self._slots, self._workers, joined=joined)
-
-    def _conditions(self, run_number: int) -> RunConditions:
-        odb = {
-            name: self._client.odb_get(f"/{name}")
-            for name in ("Configurations", "Runinfo")
-            if self._client.odb_exists(f"/{name}")
-        }
-        return conditions_of(odb, run_number)
+        folder = self._given_folder or data_folder(self._client)
+        run = OnlineRun(
+            analysis,
+            PedestalLookup([folder]),
+            folder / results_name(run_number),
+            self._slots,
+            self._workers,
+            joined=joined,
+            consumers=self._window.consumers(analysis),
+        )
+        self._window.open(run)
+        return run
 
     def _finish(self, run: OnlineRun) -> None:
         self._run = None
+        self._window.leave()
         self._pass_on(run)
         self._publisher.show(run)
-        self._finisher.submit(run, self._events_sent(run.run), self._run_file())
+        sent = events_sent(self._client, run.run)
+        self._finisher.submit(run, sent, run_file(self._client))
 
     def _conclude(self, outcome: Outcome) -> None:
         for text, is_error in outcome.messages:
             self._client.msg(text, is_error)
         self._publisher.conclude(outcome)
+        self._window.conclude(outcome)
         is_whole = outcome.counts.lost == 0 and outcome.output is not None
         self._client.msg(outcome.summary(), not is_whole)
         if outcome.output is None:
             self._publisher.alarm(f"no results of run {outcome.run}: see the messages")
         self._outcome = outcome
         self._report_due_s = 0.0
-
-    # what the ODB knows --------------------------------------------------------------------------
-    def _odb(self, path: str) -> object:
-        return self._client.odb_get(path) if self._client.odb_exists(path) else None
-
-    def _largest_event(self) -> int:
-        size = self._odb("/Experiment/MAX_EVENT_SIZE")
-        return int(size) if isinstance(size, int) else DEFAULT_EVENT_BYTES
-
-    def _data_folder(self) -> Path:
-        return self._given_folder or Path(str(self._odb("/Logger/Data dir") or "."))
-
-    def _events_sent(self, run_number: int) -> int | None:
-        """Return how many events the trigger frontends sent in a run, None if none says it."""
-        names = self._client.odb_get("/Equipment", recurse_dir=False)
-        equipment = [f"/Equipment/{name}" for name in names if is_trigger_equipment(name)]
-        took_part = [
-            f"{path}/Run" for path in equipment if self._odb(f"{path}/Run/Run number") == run_number
-        ]
-        places = took_part or ["/Equipment/Trigger/Statistics"]
-        counts = [self._odb(f"{place}/Events sent") for place in places]
-        sent = [int(count) for count in counts if isinstance(count, int | float)]
-        return sum(sent) if sent else None
-
-    def _run_file(self) -> Path | None:
-        """Return the file that the logger wrote, None if it wrote none."""
-        name = self._odb("/Logger/Channels/0/Settings/Current filename")
-        if not name:
-            return None
-        path = Path(str(self._odb("/Logger/Data dir") or ".")) / str(name)
-        return path if path.is_file() else None
 
     # life ----------------------------------------------------------------------------------------
     def _report(self) -> None:
@@ -328,6 +318,9 @@ class OnlineAnalyzer:
         elif self._is_ready:
             self._publisher.set_status(*self._idle_status())
 
+    def _facts(self) -> dict[str, Any]:
+        return {"ready": self._is_ready, "workers": self._workers}
+
     def _idle_status(self) -> tuple[str, str]:
         if self._finisher.is_busy:
             return "finishing the last run", YELLOW
@@ -342,6 +335,7 @@ class OnlineAnalyzer:
             run.close()
             run.writer.abandon(keep=True)
         self._finisher.close()
+        self._window.close()
         try:
             self._publisher.set_ready(False)
             self._publisher.set_status("stopped", YELLOW)

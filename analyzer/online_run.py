@@ -2,23 +2,30 @@
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from analyzer.analysis import EventResult, RunAnalysis
+from analyzer.arrivals import Arrivals, count_of
 from analyzer.background_writer import BackgroundWriter
+from analyzer.consumer import Consumer
 from analyzer.consumers import Consumers
 from analyzer.errors import AnalyzerError
 from analyzer.lookup import PedestalLookup
 from analyzer.pipeline import Pipeline
 from analyzer.record import Counts, begin_attributes
 from analyzer.slots import Slot, Slots
-from rawdata.datamodel import TRIGGER_EVENT_ID
+from analyzer.view import EventView, view_event
 from rawdata.errors import EventError
 from rawdata.event import Event, parse_event
+
+VIEW_PERIOD_S: Final = 0.5
+"""Time between two events that are kept to be looked at."""
 
 MAX_MESSAGES: Final = 20
 """Events of a run whose problems are told one by one; the rest is counted."""
@@ -28,14 +35,7 @@ MAX_MESSAGES: Final = 20
 class _Analyzed:
     result: EventResult
     slot: Slot
-
-
-@dataclass
-class _Source:
-    """Serial numbers of one frontend: of its first event in a run, and of the last that came."""
-
-    base: int
-    last: int
+    view: EventView | None
 
 
 class OnlineRun:
@@ -45,6 +45,7 @@ class OnlineRun:
 
     :param joined: the analyzer came when the run was on already.
     :param output: where the results shall be.
+    :param consumers: who takes the results beside those that take them from file as well.
     """
 
     def __init__(
@@ -56,22 +57,21 @@ class OnlineRun:
         workers: int,
         *,
         joined: bool = False,
+        consumers: Sequence[Consumer] = (),
     ) -> None:
         self.analysis = analysis
         self.run = analysis.conditions.run
-        self.joined = joined
+        self.arrivals = Arrivals(joined=joined)
         self.output = output
         self.counts = Counts()
         self.messages: deque[tuple[str, bool]] = deque()
-        self.consumers = Consumers(analysis, self._tell)
-        self.gaps = 0
-        """Events that did not come although later ones did."""
-        self.broken = 0
-        """Events that came damaged, or larger than the memory for them."""
+        self.consumers = Consumers(analysis, self._tell, consumers)
+        self.view: EventView | None = None
+        """The latest event, twice a second."""
         self.end_time = 0
         self.bytes = 0
-        self._sources: dict[int, _Source] = {}
         self._problems = 0
+        self._view_due_s = 0.0
         self.workers = workers
         self.lookup_folders = lookup.folders
         self._lookup = lookup
@@ -98,32 +98,17 @@ class OnlineRun:
             self._slots.give(slot)
             self.miss(f"an event that came is damaged: {error}")
             return
-        index = self._count(event)
+        index = self.arrivals.add(event)
+        self.counts.seen = self.arrivals.seen
+        self.end_time = event.timestamp
         self.bytes += len(data)
         self._pending.append((event, index, slot))
         self._go_on()
 
     def miss(self, why: str) -> None:
         """Count an event that came but cannot be analyzed."""
-        self.broken += 1
+        self.arrivals.damaged()
         self._tell(f"run {self.run}: {why}", True)
-
-    def _count(self, event: Event) -> int:
-        """Count an event that came, and return its index in the run."""
-        serial = event.serial_number
-        source = self._sources.get(event.event_id)
-        if source is None:
-            # Frontends number the events of a run from 0, some from 1. Which of the two it is, and
-            # whether earlier events were missed, is known at the end, from their total number.
-            base = 1 if serial == 1 and not self.joined else 0
-            source = self._sources[event.event_id] = _Source(base, base - 1)
-        self.gaps += max(0, serial - source.last - 1)
-        source.last = max(source.last, serial)
-        self.counts.seen += 1
-        self.end_time = event.timestamp
-        if event.event_id != TRIGGER_EVENT_ID:  # one of several frontends: as they came
-            return self.counts.seen - 1
-        return max(0, serial - source.base)
 
     def _go_on(self) -> None:
         """Hand pending events to the workers, as long as their cameras have pedestals."""
@@ -132,7 +117,11 @@ class OnlineRun:
             if not self._is_equipped(event, index):
                 return
             self._pending.popleft()
-            self._pipeline.submit(partial(self._analyze, event, index, slot))
+            now = time.monotonic()
+            is_viewed = now >= self._view_due_s
+            if is_viewed:
+                self._view_due_s = now + VIEW_PERIOD_S
+            self._pipeline.submit(partial(self._analyze, event, index, slot, is_viewed))
 
     def _is_equipped(self, event: Event, index: int) -> bool:
         """Tell whether all has been tried to give an event's cameras their pedestals."""
@@ -152,8 +141,13 @@ class OnlineRun:
             self._tell(f"run {self.run}: no pedestal: {error}", True)
         return True
 
-    def _analyze(self, event: Event, index: int, slot: Slot) -> _Analyzed:
-        return _Analyzed(self.analysis.analyze(event, index), slot)
+    def _analyze(self, event: Event, index: int, slot: Slot, is_viewed: bool) -> _Analyzed:
+        result = self.analysis.analyze(event, index)
+        view = None
+        if is_viewed:
+            with suppress(Exception):  # a look at an event must not cost its results
+                view = view_event(self.analysis, event, result)
+        return _Analyzed(result, slot, view)
 
     # results come out ----------------------------------------------------------------------------
     def collect(self) -> None:
@@ -186,6 +180,7 @@ class OnlineRun:
     def _take(self, analyzed: _Analyzed) -> None:
         self._slots.give(analyzed.slot)
         result = analyzed.result
+        self.view = analyzed.view or self.view
         self.counts.add(result)
         self.consumers.take(result)
         self.writer.append(result.rows)
@@ -201,26 +196,19 @@ class OnlineRun:
         self.messages.append((text, is_error))
 
     # how much was seen ---------------------------------------------------------------------------
-    @property
-    def fraction_seen(self) -> float:
-        """Events that came in over those that were sent up to the last that came, 0 to 1."""
-        sent = sum(source.last - source.base + 1 for source in self._sources.values())
-        return self.counts.seen / sent if sent > 0 else 1.0
-
     def missed_of(self, sent: int | None) -> str:
         """Return why this run was not seen whole; empty if it was.
 
         :param sent: events that the frontend sent, None if it is not known.
         """
-        reasons = []
-        if self.joined:
+        reasons = self.arrivals.in_words()
+        if self.arrivals.joined and not reasons:
             reasons.append("the analyzer joined in mid-run")
-        if self.gaps:
-            reasons.append(f"{self.gaps} events were overwritten before they were read")
-        if self.broken:
-            reasons.append(f"{self.broken} events came damaged or too large")
-        if sent is not None and self.counts.seen != sent and not reasons:
-            reasons.append(f"{sent} events were sent, {self.counts.seen} came")
+        rest = 0 if sent is None else sent - self.counts.seen - self.arrivals.total_missed
+        if rest > 0:
+            reasons.append(f"{count_of(rest)} not read before the run was over")
+        elif rest < 0 and not reasons:
+            reasons.append(f"{count_of(-rest)} more than were sent")
         if self.writer.failure:
             reasons.append(self.writer.failure)
         return "; ".join(reasons)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from analyzer.arrivals import REASONS
 from analyzer.finisher import Outcome
 from analyzer.online_run import OnlineRun
+from analyzer.stream import SCHEMA
 from experiment.client import Client
 from experiment.constants import EQ_PERIODIC, RO_ALWAYS
 
@@ -38,6 +40,7 @@ NOTHING_KNOWN: Final[dict[str, Any]] = {
     "Rate Hz": 0.0,
     "Events seen": 0,
     "Events analyzed": 0,
+    **{f"Missed {reason}": 0 for reason in REASONS},
 }
 """The variables, as they are before the first event."""
 
@@ -99,6 +102,10 @@ class Publisher:
         client.odb_set(f"{PATH}/Variables", NOTHING_KNOWN)
         self._set_statistics(0, 0.0, 0.0)
 
+    def set_stream(self, address: str) -> None:
+        """Say where the stream of results is; empty if there is none."""
+        self._client.odb_set(f"{PATH}/Stream", {"Address": address, "Schema": SCHEMA})
+
     def set_ready(self, is_ready: bool) -> None:
         """Say whether runs can be analyzed."""
         self._client.odb_set(f"{PATH}/Variables/Ready", is_ready)
@@ -127,10 +134,11 @@ class Publisher:
         self._set_variables(
             {
                 **known,
-                "Fraction seen": run.fraction_seen,
+                "Fraction seen": run.arrivals.fraction_seen,
                 "Rate Hz": rate,
                 "Events seen": run.counts.seen,
                 "Events analyzed": run.counts.analyzed,
+                **{f"Missed {reason}": n for reason, n in run.arrivals.missed.items()},
             }
         )
         self._set_statistics(run.counts.analyzed, rate, kilobytes)
@@ -140,7 +148,7 @@ class Publisher:
             text += f", noise {known['Noise']:.2f} ADU, {clusters:.1f} clusters/frame"
         missed = run.missed_of(None)
         if missed:
-            text += f"; saw {100 * run.fraction_seen:.0f}%: {missed}"
+            text += f"; saw {100 * run.arrivals.fraction_seen:.0f}%: {missed}"
         self.set_status(text, YELLOW if missed else GREEN)
 
     def conclude(self, outcome: Outcome) -> None:

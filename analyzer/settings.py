@@ -212,6 +212,14 @@ class AnalyzerSettings(Settings):
     workers: int = setting(
         0, "Workers", "threads that analyze frames; 0: one per core", effect="restart", ge=0, le=256
     )
+    stream_port: int = setting(
+        0,
+        "Stream port",
+        "port of the stream of results on 127.0.0.1; 0: any free one; -1: no stream",
+        effect="restart",
+        ge=-1,
+        le=65535,
+    )
 
     @field_validator("xmax", "ymax")
     @classmethod

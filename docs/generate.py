@@ -3,8 +3,9 @@
 ``settings.md`` has a table for each tree of settings: every subclass of
 `experiment.settings.Settings` in a module ``<room>.settings`` that has a place in the ODB, by its
 ``odb_path`` or the module's ``ODB_PATH``. ``datamodel.md`` is what `rawdata.datamodel` says of
-itself, ``results.md`` what the analyzer's row types say of their columns. With ``--check`` nothing
-is written; stale pages are named and the exit code is 1.
+itself, ``results.md`` what the analyzer's row types say of their columns, ``stream.md`` and
+``questions.md`` what other programs may get from it. With ``--check`` nothing is written; stale
+pages are named and the exit code is 1.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.dtypes import DATASETS, titles
+from analyzer.pages import questions_page, stream_page
 from experiment.settings import Settings, describe
 from rawdata.datamodel.page import render as datamodel_page
 
@@ -118,6 +120,8 @@ def results_page() -> str:
 
 
 PAGES = {
+    "stream.md": stream_page,
+    "questions.md": questions_page,
     "settings.md": settings_page,
     "datamodel.md": datamodel_page,
     "results.md": results_page,

@@ -1,7 +1,11 @@
 """The analyzer as a process of a real experiment: all events, the same numbers, in nobody's way."""
 
+import json
 import os
+import select
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,6 +80,12 @@ class Bench:
     def end(self, run, sent):
         self.client.odb_set("/Equipment/Trigger/Run", {"Run number": run, "Events sent": sent})
         self.client.stop_run()
+
+    def ask(self, verb, **arguments):
+        """Ask as the operator page does."""
+        analyzer = self.client.connect_to_other_client(CLIENT_NAME)
+        text = self.client.jrpc_client_call(analyzer, verb, json.dumps(arguments), 200_000)
+        return json.loads(text)
 
     def wait_for_results(self, run):
         """Wait until the analyzer is done with a run, and return what it says of it."""
@@ -152,6 +162,7 @@ def test_recorded_run_gives_online_what_it_gives_from_file(bench, data, tmp_path
     assert record["Reco file"] == str(bench.reco(run))
     bench.require_same_as_file(run, tmp_path)
     assert bench.odb("Variables/Fraction seen") == 1.0
+    assert bench.odb("Variables/Missed busy") == 0
     assert bench.odb("Variables/Noise") == pytest.approx(3.1, abs=0.2)
     assert bench.odb("Variables/Image mean") == pytest.approx(100, abs=2)
     assert bench.odb("Variables/PMT baseline") == pytest.approx(3650, abs=50)
@@ -190,7 +201,7 @@ def test_events_that_were_overwritten_unread_are_completed_from_file(bench, tmp_
     assert record["Events analyzed"] == 400
     assert record["Events lost"] == 0
     assert record["Completed from file"]
-    assert "events were overwritten before they were read" in record["Missed"]
+    assert "events overwritten before read" in record["Missed"]
     bench.require_same_as_file(run, tmp_path)
     assert not list((bench.folder / "data").glob("*.partial"))
 
@@ -207,7 +218,8 @@ def test_an_analyzer_that_is_killed_and_comes_back_completes_the_run(bench, tmp_
     record = bench.wait_for_results(run)
     assert record["Events analyzed"] == 40
     assert record["Completed from file"]
-    assert "joined in mid-run" in record["Missed"]
+    assert "taken before the analyzer joined in mid-run" in record["Missed"]
+    assert 10 <= bench.odb("Variables/Missed before joining") <= 20
     bench.require_same_as_file(run, tmp_path)
 
 
@@ -297,6 +309,62 @@ def test_results_that_cannot_be_written_online_come_from_the_file(bench, tmp_pat
     assert "cannot be written" in record["Missed"]
     assert record["Completed from file"]
     bench.require_same_as_file(run, tmp_path)
+
+
+def test_the_operator_page_asks_for_the_latest_event(bench):
+    run = bench.begin()
+    bench.send(physics(8))
+    wait_until(lambda: bench.ask("status")["analyzed"] == 8, 20, "the events")
+    status = bench.ask("status")
+    assert status["ok"]
+    assert (status["state"], status["run"], status["seen"]) == ("running", run, 8)
+    assert status["fraction_seen"] == 1.0
+    image = bench.ask("image", colors="gray")
+    assert (image["run"], image["rows"], image["columns"]) == (run, 96, 96)
+    clusters = bench.ask("clusters", columns=["sc_integral"])
+    assert clusters["columns"]["sc_integral"][0] == pytest.approx(6000, rel=0.1)
+    assert clusters["event"] == image["event"]
+    assert sum(bench.ask("spectra", names=["light"])["spectra"]["light"]["counts"]) == 8
+    assert not bench.ask("image", camera=7)["ok"]
+    bench.end(run, 8)
+    bench.wait_for_results(run)
+    assert bench.ask("status")["state"] == "no run"
+    assert bench.ask("image")["event"] == image["event"]
+
+
+READER = """
+import json, sys
+from analyzer.subscribe import subscribe
+for message in subscribe(sys.argv[1], ["events", "run"], timeout_s=60):
+    print(json.dumps({**message.header, "lost": message.lost, "serials":
+        message.rows["serial"].tolist() if message.topic == "events" else []}), flush=True)
+"""
+
+
+def test_another_program_follows_the_results_and_its_end_disturbs_nobody(bench):
+    address = bench.odb("Stream/Address")
+    command = [sys.executable, "-c", READER, address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+
+        def is_heard():
+            bench.take(list(physics(1)))
+            return select.select([reader.stdout], [], [], 0.1)[0]
+
+        wait_until(is_heard, 60, "the subscription")
+        run, record = bench.take(list(physics(20)))
+        heard = []
+        while not heard or (heard[-1]["run"], heard[-1].get("state")) != (run, "end"):
+            heard.append(json.loads(reader.stdout.readline()))
+        heard = [header for header in heard if header["run"] == run]
+        reader.kill()
+    assert (heard[0]["state"], heard[0]["joined"]) == ("begin", False)
+    assert [header["serials"] for header in heard[1:-1]] == [[n] for n in range(20)]
+    assert [header["event"] for header in heard[1:-1]] == list(range(20))
+    end = heard[-1]
+    assert (end["seen"], end["analyzed"], end["lost"]) == (20, 20, 0)
+    assert end["output"] == record["Reco file"]
+    _, record = bench.take(list(physics(5)))
+    assert record["Events seen"] == 5
 
 
 def test_a_bad_setting_refuses_the_run_by_its_key(bench):
