@@ -15,7 +15,7 @@ from stager.discovery import FoundFile
 from stager.errors import CatalogBusyError, FileError, StagerError
 from stager.hashing import FileHashes
 from stager.models import Claimed, File, Replica, Run, State, Storage, now
-from stager.rundescription import describe_run, runlog_row
+from stager.rundescription import describe_run, mend_runlog, runlog_row
 from stager.runscan import RunScan
 from stager.settings import StagerSettings
 from stager.upload import Begun
@@ -56,6 +56,8 @@ class Ledger:
                 if not tries_left:
                     raise
         self._mark_gone({str(f.path) for f in found}, {str(folder) for folder in folders})
+        with self.catalog.write() as session:
+            mend_runlog(session)
         return self.unfinished()
 
     def _register_new(self, found: Sequence[FoundFile]) -> None:

@@ -2,13 +2,25 @@
 
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from rawdata.odbdump import get
-from stager.models import File, Run, Runlog, Storage, now
+from stager.models import File, Replica, Run, Runlog, State, Storage, now
 from stager.runlog import events_sent, frames_lost, utc_time, values_at_begin, values_at_end
 from stager.runscan import RunScan
+
+CLOUD: Final = "cloud"
+"""The place that Runlog's ``storage_cloud_status`` tells of."""
+
+_HELD: Final = (
+    State.HASHED,
+    State.UPLOADING,
+    State.VERIFIED,
+    State.CATALOGUED,
+    State.REPLICATED,
+)
+"""States of a local file that is here, whole."""
 
 REPLAYER: Final = "cygno-replay"
 """Client name of the program that feeds recorded runs."""
@@ -52,6 +64,44 @@ def runlog_row(session: Session, run_number: int) -> Runlog:
     if row.total_gas_flow is None:
         row.total_gas_flow = -1.0
     return row
+
+
+def mend_runlog(session: Session) -> list[int]:
+    """Say again what the run log forgot, in the caller's transaction; return the runs concerned.
+
+    MIDAS's logger writes its columns at end of run, and all of them anew where a run was begun
+    twice: where it comes after us, it takes back what we know.
+    """
+    held = (File.kind == "raw", File.sha256.is_not(None), File.state.in_(_HELD))
+    forgot_local = or_(
+        Runlog.storage_local_status.is_(None),
+        Runlog.storage_local_status.in_((Storage.UNKNOWN, Storage.WRITTEN)),
+    )
+    forgot_cloud = or_(
+        Runlog.storage_cloud_status.is_(None), Runlog.storage_cloud_status == Storage.UNKNOWN
+    )
+    joined = select(Runlog, Run).join(Run, Run.run_number == Runlog.run_number)
+    local = joined.where(forgot_local, exists().where(File.run_number == Run.run_number, *held))
+    cloud = joined.where(
+        forgot_cloud,
+        exists().where(
+            File.run_number == Run.run_number,
+            File.kind == "raw",
+            Replica.file_id == File.id,
+            Replica.place == CLOUD,
+            Replica.catalogued_at.is_not(None),
+        ),
+    )
+    mended = set()
+    for row, run in session.execute(local.with_for_update(of=Runlog)).all():
+        row.storage_local_status = Storage.STORED
+        if run.trigger_events is not None:
+            row.number_of_events = float(run.trigger_events)
+        mended.add(run.run_number)
+    for row, run in session.execute(cloud.with_for_update(of=Runlog)).all():
+        row.storage_cloud_status, row.file_s3_tag = Storage.STORED, run.tag
+        mended.add(run.run_number)
+    return sorted(mended)
 
 
 def _run_counts(session: Session, run_number: int) -> tuple[int, int]:
