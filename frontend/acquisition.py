@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -87,7 +88,8 @@ class Acquisition:
             return Outbox(give_back, wake)
         workers = self.setup.trigger.compress_workers or len(os.sched_getaffinity(0))
         layout = self.layout
-        codec.encode(np.zeros((2, 2), np.uint16))  # imports Blosc2 now, not with the first frame
+        method = self.setup.trigger.compression_method
+        codec.encode(np.zeros((64, 64), np.uint16), method)  # imports now, not in the first frame
         count = MEMORIES_A_WORKER * workers
         return Outbox(
             give_back,
@@ -96,6 +98,7 @@ class Acquisition:
             memories=allocate_slots(count, layout.max_bytes, layout.typical_bytes()),
             workers=workers,
             max_waiting=max(1, self.ring.size // _PART_WAITING),
+            encode=partial(codec.encode_into, method=method),
         )
 
     @property

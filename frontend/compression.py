@@ -1,18 +1,12 @@
 """One event, compressed: each bank ``CAM<i>`` becomes ``CZ<i>``, all else stays as it is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-
-import numpy as np
-import numpy.typing as npt
 
 from rawdata import codec
 from rawdata.build import EventBuilder
 from rawdata.event import parse_event
 from rawdata.layouts import camera as camera_banks
-
-Encode = Callable[[npt.NDArray[np.uint16]], codec.CompressedFrame | None]
-"""As `rawdata.codec.encode`: None if the frame would become no smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +57,7 @@ def compress_event(
     content: memoryview,
     shapes: Mapping[int, tuple[int, int]],
     memory: memoryview,
-    encode: Encode = codec.encode,
+    encode: camera_banks.Encode = codec.encode_into,
 ) -> tuple[memoryview | None, FrameCounts]:
     """Write an event to other memory, with its frames compressed; the order of banks stays.
 
@@ -74,30 +68,22 @@ def compress_event(
     """
     event = parse_event(content)
     cameras = {camera_banks.bank_name(i): (i, shape) for i, shape in shapes.items()}
-    frames = {
-        name: encode(event[name].reshape(cameras[name][1])) for name in event if name in cameras
-    }
-    pixel_bytes = sum(event[name].nbytes for name in frames)
-    compressed = sum(frame is not None for frame in frames.values())
-    if not compressed:
-        counts = FrameCounts(
-            incompressible=len(frames), pixel_bytes=pixel_bytes, bank_bytes=pixel_bytes
-        )
-        return None, counts
     builder = EventBuilder(memory, event.event_id)
-    bank_bytes = 0
+    counts = FrameCounts()
     for name, bank in event.banks.items():
-        frame = frames.get(name)
-        if frame is not None:
-            camera_banks.add_compressed_frame(builder, frame, cameras[name][0])
-        else:
+        size_bytes = None
+        if name in cameras:
+            index, shape = cameras[name]
+            pixels = event[name].reshape(shape)
+            size_bytes = camera_banks.compress_frame(builder, pixels, index, encode)
+            counts += FrameCounts(
+                compressed=int(size_bytes is not None),
+                incompressible=int(size_bytes is None),
+                pixel_bytes=pixels.nbytes,
+                bank_bytes=bank.size_bytes if size_bytes is None else size_bytes,
+            )
+        if size_bytes is None:
             builder.add(name, bank.tid, bank.data)
-        if name in frames:
-            bank_bytes += frame.size_bytes if frame is not None else bank.size_bytes
-    counts = FrameCounts(
-        compressed=compressed,
-        incompressible=len(frames) - compressed,
-        pixel_bytes=pixel_bytes,
-        bank_bytes=bank_bytes,
-    )
+    if not counts.compressed:
+        return None, counts
     return builder.finish(event.serial_number, event.timestamp, event.trigger_mask), counts

@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from frontend.assembly import ReadyEvent
-from frontend.compression import Encode, FrameCounts, compress_event
+from frontend.compression import FrameCounts, compress_event
 from frontend.ring import Slot
 from rawdata import codec
+from rawdata.layouts.camera import Encode
 
 PATIENCE_S = 2.0
 """How long the line waits for its first event; a Fusion frame takes 7 to 25 ms of a core."""
@@ -80,7 +81,7 @@ class Outbox:
         memories: Sequence[memoryview] = (),
         workers: int = 0,
         max_waiting: int = 1,
-        encode: Encode = codec.encode,
+        encode: Encode = codec.encode_into,
     ) -> None:
         self._give_back = give_back
         self._wake = wake

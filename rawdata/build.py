@@ -116,6 +116,22 @@ class EventBuilder:
         self._position = end
         return np.frombuffer(self._buffer, tid.dtype, count, begin)
 
+    def shorten(self, name: str, count: int) -> None:
+        """Let the last bank hold its first `count` elements alone.
+
+        :raises EventError: if `name` is not the last bank, or is shorter than that.
+        """
+        header = self.bank_format.header
+        mark = self._banks.get(name, -1)
+        if mark != max(self._banks.values(), default=None):
+            raise EventError(f"bank {name} is not the last of this event")
+        _, tid, size_bytes = header.unpack_from(self._buffer, mark)[:3]
+        elements = size_bytes // Tid(tid).size
+        if not 0 <= count <= elements:
+            raise EventError(f"bank {name} has {elements} elements and cannot hold {count}")
+        self.rewind(mark)
+        self.reserve(name, Tid(tid), count)
+
     def add(self, name: str, tid: Tid, array: Any) -> None:
         """Append a bank with one copy of `array`.
 

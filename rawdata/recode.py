@@ -60,13 +60,14 @@ def expand_event(event: Event) -> Recoded:
     return _rebuild(event, new_banks, kept=0)
 
 
-def shrink_event(event: Event, columns: int = 0) -> Recoded:
+def shrink_event(event: Event, columns: int = 0, method: codec.Method = "dense") -> Recoded:
     """Turn ``CAM<i>`` banks into ``CZ<i>``, and verify each by uncompressing it.
 
     A frame is kept as it is if it would not become smaller, if its shape cannot be told from its
     size, or if the way back would not give the same bytes.
 
     :param columns: of frames that are neither square nor of a Quest; 0 keeps such as they are.
+    :param method: how; see `rawdata.codec`.
     :raises LayoutError: if a frame does not come out of its compression as it went in.
     """
     new_banks = {}
@@ -75,7 +76,7 @@ def shrink_event(event: Event, columns: int = 0) -> Recoded:
         if not camera.is_frame_bank(name) or camera.is_compressed_bank(name):
             continue
         index = int(name[-1])
-        compressed = _compress(event, bank, index, columns)
+        compressed = _compress(event, bank, index, columns, method)
         if compressed is None:
             kept += 1
             continue
@@ -95,14 +96,16 @@ def _expand_into(
         raise camera.damage(event, name, error) from error
 
 
-def _compress(event: Event, bank: Bank, index: int, columns: int) -> codec.CompressedFrame | None:
+def _compress(
+    event: Event, bank: Bank, index: int, columns: int, method: codec.Method
+) -> codec.CompressedFrame | None:
     end = bank.offset + bank.size_bytes
     padding = event.raw[end : bank.offset + _padded(bank.size_bytes)]
     if index >= camera.MAX_CAMERAS or camera.compressed_bank_name(index) in event or any(padding):
         return None
     shape = (bank.data.size // columns, columns) if columns else None
     try:
-        return codec.encode(camera.decode_frame(event, index, shape))
+        return codec.encode(camera.decode_frame(event, index, shape), method)
     except LayoutError:
         return None
 

@@ -59,7 +59,10 @@ def bank_summary(event: Event, name: str) -> str:
             text += f" {rows}x{columns} pixels, mean {pixels.mean():.2f}, max {pixels.max()} ADU"
             ratio = pixels.nbytes / data.nbytes
             is_compressed = camera.is_compressed_bank(name)
-            return f"{text}, compressed {ratio:.2f} times" if is_compressed else text
+            if is_compressed:
+                method = camera.read_compressed_header(event, name).method
+                text += f", compressed {ratio:.2f} times ({method})"
+            return text
         if name == digitizer.HEADER_BANK:
             header = digitizer.decode_header(data)
             boards = ", ".join(

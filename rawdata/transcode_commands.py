@@ -23,6 +23,13 @@ class Compression(StrEnum):
     ZSTD = "zstd"
 
 
+class Method(StrEnum):
+    """How frames are compressed."""
+
+    DENSE = "dense"
+    FAST = "fast"
+
+
 NewCompression = Annotated[
     Compression | None,
     typer.Option("--compress", help="Of the new file as a whole.", show_default="as the old file"),
@@ -76,6 +83,9 @@ def shrink(
         int,
         typer.Option(min=0, help="Of frames that are neither square nor of a Quest; 0: none are."),
     ] = 0,
+    method: Annotated[
+        Method, typer.Option(help="dense: smallest; fast: a third of the time, 15 % more bytes.")
+    ] = Method.DENSE,
     compress: NewCompression = None,
     as_json: AsJson = False,
 ) -> None:
@@ -90,7 +100,7 @@ def shrink(
 
       cygno-rawdata shrink data/run*.mid* -o archive --columns 2304 --json
     """
-    recode = partial(shrink_event, columns=columns)
+    recode = partial(shrink_event, columns=columns, method=method.value)
     _transcode_all(files, output, "shrunk", recode, compress, as_json)
 
 

@@ -208,9 +208,10 @@ BANKS: Final = (
         "CZ<i>",
         Tid.BYTE,
         "[n] the pixels of CAM<i>, losslessly compressed; the name's fourth byte is NUL. Header of "
-        "32 bytes: `CYCZ`, u16 version (1), u16 codec (1: Blosc2 chunk of uint16, byte shuffle and "
-        "zstd), u32 rows, u32 columns, u32 bytes of the pixels, u32 bytes of the chunk, u32 CRC32C "
-        "of the pixels, u32 CRC32C of the 28 bytes before and the chunk; then the chunk",
+        "32 bytes: `CYCZ`, u16 version (1), u16 codec (1 dense: Blosc2 chunk of uint16, byte "
+        "shuffle and zstd; 2 fast: packed bits, see fast-frames.md), u32 rows, u32 columns, u32 "
+        "bytes of the pixels, u32 bytes of the chunk, u32 CRC32C of the pixels, u32 CRC32C of the "
+        "28 bytes before and the chunk; then the chunk",
         "ADU",
     ),
     BankKind("FID<i>", Tid.DWORD, "[1] the camera's cumulative frame count; gaps are lost frames"),

@@ -7,6 +7,7 @@ v1.0.20), or are told. ``CZ<i>`` (TID_BYTE) says its shape; see `rawdata.codec`.
 
 import math
 import re
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -110,12 +111,28 @@ def encode_frame(builder: EventBuilder, frame: npt.NDArray[np.uint16], index: in
     builder.add(bank_name(index), Tid.WORD, frame)
 
 
-def add_compressed_frame(
-    builder: EventBuilder, compressed: codec.CompressedFrame, index: int = 0
-) -> None:
-    """Append a frame that `codec.encode` compressed, with one copy."""
-    name = compressed_bank_name(index)
-    compressed.write_into(builder.reserve(name, Tid.BYTE, compressed.size_bytes))
+Encode = Callable[[npt.NDArray[np.uint16], npt.NDArray[np.uint8]], int | None]
+"""As `codec.encode_into`: bytes of the bank, None if the frame would become no smaller."""
+
+
+def compress_frame(
+    builder: EventBuilder,
+    frame: npt.NDArray[np.uint16],
+    index: int = 0,
+    encode: Encode = codec.encode_into,
+) -> int | None:
+    """Append a frame compressed, without a copy; the buffer must have room for all its pixels.
+
+    :param frame: (rows, columns) uint16 [ADU]
+    :returns: bytes of the bank; None if the frame becomes no smaller, and then there is no bank.
+    """
+    name, mark = compressed_bank_name(index), builder.mark
+    size_bytes = encode(frame, builder.reserve(name, Tid.BYTE, frame.nbytes))
+    if size_bytes is None:
+        builder.rewind(mark)
+    else:
+        builder.shorten(name, size_bytes)
+    return size_bytes
 
 
 def decode_frame(

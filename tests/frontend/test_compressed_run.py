@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rawdata import codec
 from rawdata.event import Event
 from rawdata.layouts import camera
 from tests.conftest import wait_until
@@ -16,14 +17,14 @@ FAILING_CODEC = """
 import itertools
 from rawdata import codec
 
-calls, encode = itertools.count(), codec.encode
+calls, encode = itertools.count(), codec.encode_into
 
-def fail_at_fifth(frame):
+def fail_at_fifth(frame, bank, method):
     if next(calls) == 5:
         raise MemoryError("no memory for a chunk")
-    return encode(frame)
+    return encode(frame, bank, method)
 
-codec.encode = fail_at_fifth
+codec.encode_into = fail_at_fifth
 from frontend.main import main
 main()
 """
@@ -42,6 +43,7 @@ def world(shared: World) -> World:
     assert shared.is_stopped()
     shared.small_camera()
     shared.configure({"Compress frames": True, "Compress workers": 2, "Generation": "A"})
+    shared.configure({"Compression method": "dense"})
     return shared
 
 
@@ -58,14 +60,17 @@ def decoded(events: list[Event]) -> list[dict[str, bytes]]:
     ]
 
 
-@pytest.mark.parametrize(("cameras", "generation"), [(1, "A"), (1, "C"), (3, "A")])
+@pytest.mark.parametrize(
+    ("cameras", "generation", "method"),
+    [(1, "A", "dense"), (1, "C", "fast"), (3, "A", "fast")],
+)
 def test_decoded_banks_are_those_of_the_run_without(
-    world: World, cameras: int, generation: str
+    world: World, cameras: int, generation: str, method: codec.Method
 ) -> None:
     world.small_camera(cameras=cameras, MaxEvents=20)
     world.configure({"Generation": generation, "Compress frames": False})
     raw = world.take_run(90)
-    world.configure({"Compress frames": True})
+    world.configure({"Compress frames": True, "Compression method": method})
     compressed = world.take_run(90)
     before, after = decoded(raw), decoded(compressed)
     if generation == "C":
@@ -78,6 +83,8 @@ def test_decoded_banks_are_those_of_the_run_without(
     assert sum(counts) == 20 * cameras
     names = [name for event in compressed for name in event]
     assert sum(map(camera.is_compressed_bank, names)) == counts[0] > 0
+    methods = {codec.read_header(e[n]).method for e in compressed for n in e if n[:2] == "CZ"}
+    assert methods == {method}
     assert record["Compression ratio"] > 1
     assert record["Bytes sent"] == sum(len(event.raw) for event in compressed)
     assert "counts differ" not in world.messages

@@ -9,7 +9,7 @@ import pytest
 
 from frontend import outbox as outbox_module
 from frontend.assembly import EventAssembler, Rules
-from frontend.compression import Encode, FrameCounts, compress_event
+from frontend.compression import FrameCounts, compress_event
 from frontend.layout import EventLayout
 from frontend.memory import allocate_slots
 from frontend.outbox import Outbox
@@ -17,9 +17,9 @@ from frontend.ring import FrameRing
 from frontend.setup import Mode
 from frontend.triggers import TriggerStore
 from hardware.digitizer import Readout
-from rawdata import codec
 from rawdata.event import Event, parse_event
 from rawdata.layouts import camera
+from rawdata.layouts.camera import Encode
 from tests.conftest import wait_until
 from tests.frontend.fakes import (
     COLUMNS,
@@ -34,6 +34,7 @@ from tests.frontend.fakes import (
 )
 
 Pixels = npt.NDArray[np.uint16]
+Bank = npt.NDArray[np.uint8]
 
 
 class Gate:
@@ -44,13 +45,13 @@ class Gate:
         self._changed = threading.Condition()
         self.begun: list[int] = []
 
-    def __call__(self, pixels: Pixels) -> codec.CompressedFrame | None:
+    def __call__(self, pixels: Pixels, bank: Bank) -> int | None:
         number = int(pixels[0, 0]) // 100
         with self._changed:
             self.begun.append(number)
             self._changed.notify_all()
             self._changed.wait_for(lambda: number in self._open, timeout=30)
-        return small(pixels)
+        return small(pixels, bank)
 
     def open(self, *numbers: int) -> None:
         with self._changed:
@@ -58,9 +59,10 @@ class Gate:
             self._changed.notify_all()
 
 
-def small(pixels: Pixels) -> codec.CompressedFrame:
-    """Stand for a compressed frame: header of one byte, the first pixel."""
-    return codec.CompressedFrame(b"!", pixels[0, 0].tobytes())
+def small(pixels: Pixels, bank: Bank) -> int:
+    """Stand for a compressed frame: one byte, the first pixel."""
+    bank[:3] = np.frombuffer(b"!" + pixels[0, 0].tobytes(), np.uint8)
+    return 3
 
 
 class Rig:
@@ -222,8 +224,8 @@ def test_a_full_buffer_is_no_reason_to_go_raw(make: Make) -> None:
 
 
 def test_incompressible_frames_go_raw_and_are_counted(make: Make) -> None:
-    def encode(pixels: Pixels) -> codec.CompressedFrame | None:
-        return None if pixels[0, 0] == 100 else small(pixels)
+    def encode(pixels: Pixels, bank: Bank) -> int | None:
+        return None if pixels[0, 0] == 100 else small(pixels, bank)
 
     rig = make(encode, max_waiting=8)
     rig.put(0, 1, 2)
@@ -258,10 +260,10 @@ def test_a_worker_that_hangs_delays_its_event_for_a_while_and_no_other(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_that_fails_costs_compression_never_an_event(make: Make, workers: int) -> None:
-    def encode(pixels: Pixels) -> codec.CompressedFrame | None:
+    def encode(pixels: Pixels, bank: Bank) -> int | None:
         if pixels[0, 0] == 100:
             raise MemoryError("no memory for a chunk")
-        return small(pixels)
+        return small(pixels, bank)
 
     rig = make(encode, workers=workers, max_waiting=8)
     rig.put(0, 1, 2, 3)
@@ -320,8 +322,8 @@ def test_only_frames_change_and_they_can_be_restored() -> None:
     shape = (ROWS, COLUMNS)
     source = bytes(ready.content)
 
-    def encode(pixels: Pixels) -> codec.CompressedFrame | None:
-        return None if pixels[0, 0] == noise[0, 0] else codec.CompressedFrame(b"", b"1234567")
+    def encode(pixels: Pixels, bank: Bank) -> int | None:
+        return None if pixels[0, 0] == noise[0, 0] else 7
 
     memory = memoryview(bytearray(layout.max_bytes))
     content, counts = compress_event(memoryview(source), {0: shape, 1: shape}, memory, encode)

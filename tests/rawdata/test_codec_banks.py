@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rawdata import codec
+from rawdata import codec, dense_chunk
 from rawdata.build import EventBuilder
 from rawdata.errors import EventError, LayoutError
 from rawdata.event import Event, parse_event
@@ -23,18 +24,21 @@ from sim.detector.light import draw_frame
 from sim.detector.sensor import make_sensor, sensor_model
 from sim.detector.tracks import Rates
 from tests.rawdata.bytes_of import FLAGS, dump_bytes, event_bytes
-from tests.rawdata.test_codec import CONTENTS, Frame, bank_of, noise
+from tests.rawdata.test_codec import CONTENTS, METHODS, Frame, bank_of, noise
 
 
-def built(*frames: Frame, compressed: tuple[int, ...] = (), serial: int = 7) -> Event:
+def built(
+    *frames: Frame,
+    compressed: tuple[int, ...] = (),
+    serial: int = 7,
+    method: codec.Method = "dense",
+) -> Event:
     """An event of several cameras, some with compressed frames."""
     builder = EventBuilder(np.zeros(1000 + sum(2 * f.nbytes for f in frames), np.uint8), 1)
     for index, frame in enumerate(frames):
-        packed = codec.encode(frame) if index in compressed else None
-        if packed is None:
+        encode = partial(codec.encode_into, method=method)
+        if index not in compressed or not camera.compress_frame(builder, frame, index, encode):
             camera.encode_frame(builder, frame, index)
-        else:
-            camera.add_compressed_frame(builder, packed, index)
     return parse_event(builder.finish(serial, 1_700_000_000))
 
 
@@ -93,7 +97,9 @@ def test_people_see_shape_and_ratio() -> None:
     size = event.banks["CZ0"].size_bytes
     summary = bank_summary(event, "CZ0")
     assert summary.startswith(f"BYTE[{size}] 64x64 pixels, mean 99.")
-    assert summary.endswith(f"compressed {64 * 64 * 2 / size:.2f} times")
+    assert summary.endswith(f"compressed {64 * 64 * 2 / size:.2f} times (dense)")
+    event = built(noise(64, 64), compressed=(0,), method="fast")
+    assert bank_summary(event, "CZ0").endswith(" times (fast)")
     broken = parse_event(event_bytes((b"CZ0\0", 1, bytes(40))))
     assert "compressed frame begins with" in bank_summary(broken, "CZ0")
 
@@ -105,15 +111,17 @@ def test_recorded_frames_come_back(data: Path) -> None:
     frames = list(recorded_frames(data))
     assert len(frames) == 8
     for frame in frames:
-        bank = bank_of(frame)
-        assert frame.nbytes / bank.nbytes > 4.0
-        assert np.array_equal(codec.decode(bank), frame)
+        for method, least in (("dense", 4.0), ("fast", 3.3)):
+            bank = bank_of(frame, method)
+            assert frame.nbytes / bank.nbytes > least
+            assert np.array_equal(codec.decode(bank), frame)
 
 
 def test_all_recorded_frames_come_back(recorded: Path) -> None:
     count = 0
     for frame in recorded_frames(recorded):
-        assert np.array_equal(codec.decode(bank_of(frame)), frame)
+        for method in METHODS:
+            assert np.array_equal(codec.decode(bank_of(frame, method)), frame)
         count += 1
     assert count == 60
 
@@ -142,16 +150,17 @@ def test_simulated_frames_with_light_come_back() -> None:
     content=st.sampled_from(sorted(CONTENTS)),
     others=st.lists(st.binary(max_size=20), max_size=3),
     seed=st.integers(0, 1000),
+    method=st.sampled_from(METHODS),
 )
 def test_shrinking_and_expanding_gives_the_same_bytes(
-    form: str, side: int, content: str, others: list[bytes], seed: int
+    form: str, side: int, content: str, others: list[bytes], seed: int, method: codec.Method
 ) -> None:
     frame = CONTENTS[content]((side, side), seed)
     banks = [(b"CAM0", 4, frame.tobytes()), (b"CAM3", 4, frame[::-1].tobytes())]
     banks += [(b"OTH%d" % i, 1, data) for i, data in enumerate(others)]
     banks = [banks[i] for i in np.random.default_rng(seed).permutation(len(banks))]
     raw = event_bytes(*banks, form=form, serial=seed, mask=5)
-    shrunk = shrink_event(parse_event(raw))
+    shrunk = shrink_event(parse_event(raw), method=method)
     assert shrunk.frames + shrunk.kept == 2
     assert (len(shrunk.event) < len(raw)) == (shrunk.frames > 0)
     event = parse_event(shrunk.event)
@@ -227,7 +236,7 @@ def test_a_frame_that_comes_out_otherwise_is_never_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As if memory had failed while the frame was compressed."""
-    library = codec._blosc2()
+    library = dense_chunk._blosc2()
     compress = library.compress2
 
     def compress_another(pixels: Frame, **options: object) -> bytes:
