@@ -9,6 +9,7 @@ from rawdata.odbdump import get
 from stager.models import File, Replica, Run, Runlog, State, Storage, now
 from stager.runlog import events_sent, frames_lost, utc_time, values_at_begin, values_at_end
 from stager.runscan import RunScan
+from stager.slowcontrol import write_slow_control
 
 CLOUD: Final = "cloud"
 """The place that Runlog's ``storage_cloud_status`` tells of."""
@@ -48,6 +49,7 @@ def describe_run(session: Session, file: File, scan: RunScan) -> None:
     row.number_of_events = float(run.trigger_events)
     row.file_size, row.file_checksum = file.size_bytes, file.md5
     row.storage_local_status = Storage.STORED
+    write_slow_control(session, file, scan.slow_control, begin)
 
 
 def runlog_row(session: Session, run_number: int) -> Runlog:

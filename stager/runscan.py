@@ -1,17 +1,17 @@
 """Read a run file once from end to end: count its whole events, keep its ODB dumps."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rawdata.checksum import crc32c
+from rawdata.datamodel import is_trigger_event
 from rawdata.errors import OdbDumpError
 from rawdata.event import BEGIN_OF_RUN, END_OF_RUN, Event
 from rawdata.odbdump import parse_dump
 from rawdata.runfile import RunFile, RunFileError
-
-TRIGGER_EVENT: Final = 1
+from stager.slowcontrol import SlowReadings
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class RunScan:
     damage: str
     stream_crc32c: int | None
     stream_bytes: int
+    slow_control: SlowReadings = field(default_factory=SlowReadings, compare=False)
 
     @property
     def is_whole(self) -> bool:
@@ -49,6 +50,7 @@ def scan_run(path: Path, pulse: Callable[[], None]) -> RunScan:
     events = triggers = stream_bytes = 0
     crc = 0
     dumps: dict[int, dict[str, Any]] = {}
+    slow_control = SlowReadings()
     last_id = -1
     damage = ""
     with RunFile(path) as run:
@@ -66,7 +68,8 @@ def scan_run(path: Path, pulse: Callable[[], None]) -> RunScan:
                         dumps[last_id] = dump
                 else:
                     events += 1
-                    triggers += last_id == TRIGGER_EVENT
+                    triggers += is_trigger_event(last_id)
+                    slow_control.add(event)
         except RunFileError as error:
             damage = f"byte {error.byte}, event {error.event_index}: {error.reason}"
     return RunScan(
@@ -78,6 +81,7 @@ def scan_run(path: Path, pulse: Callable[[], None]) -> RunScan:
         damage=damage,
         stream_crc32c=crc if compressed else None,
         stream_bytes=stream_bytes,
+        slow_control=slow_control,
     )
 
 
