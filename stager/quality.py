@@ -20,7 +20,6 @@ from stager.models import File, now
 from stager.records import Quality, QualityValue
 
 LONGEST_NAME: Final = 96
-_LONGEST_NUMBER: Final = 1e308  # MariaDB's DOUBLE
 GOOD: Final = "good"
 TROUBLED: Final = "troubled"
 
@@ -42,7 +41,18 @@ def read_summary(path: Path, run_number: int) -> tuple[dict[str, Any], str]:
             f"{path.name} is the summary of run {summary['run']}, not of run {run_number}; "
             "let the analyzer write it again"
         )
-    return summary, hashlib.sha256(content).hexdigest()
+    return _finite(summary), hashlib.sha256(content).hexdigest()
+
+
+def _finite(value: Any) -> Any:
+    """Return it with null for each number that JSON does not know, and databases refuse."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def flatten(summary: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -97,11 +107,8 @@ def verdict_of(summary: Mapping[str, Any]) -> str | None:
 def _columns(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         return {"value": None, "text": value}
-    number = float(value) if isinstance(value, (bool, int, float)) else None
-    if number is not None and not (math.isfinite(number) and abs(number) <= _LONGEST_NUMBER):
-        number = None
-    return {"value": number, "text": None}
+    return {"value": None if value is None else float(value), "text": None}
 
 
 def _integer(value: Any) -> int | None:
-    return int(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    return int(value) if isinstance(value, (int, float)) else None

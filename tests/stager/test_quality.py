@@ -71,5 +71,6 @@ def test_what_is_no_summary_of_the_run_is_refused(tmp_path: Path, text: str, say
 def test_numbers_that_no_database_takes_are_not_known(catalog_url: str, tmp_path: Path) -> None:
     catalog = Catalog(catalog_url)
     write(catalog, tmp_path, {"run": 7, "a": 1e400, "b": float("nan")})
-    assert {v.value for v in all_rows(catalog, QualityValue)} == {None}
+    assert {v.quantity: v.value for v in all_rows(catalog, QualityValue)} == {"a": None, "b": None}
+    assert all_rows(catalog, Quality)[0].summary == {"run": 7, "a": None, "b": None}
     catalog.close()
