@@ -5,6 +5,7 @@ else: so neither the number of threads nor the way the event came in can change 
 """
 
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,8 +20,11 @@ from analyzer.dtypes import CLUSTER, EVENT, PULSE, REDPIX, TILE, WAVEFORM, Event
 from analyzer.frames import decode_frame
 from analyzer.images import ImageAnalysis
 from analyzer.levels import Levels
+from analyzer.mean_image import MeanImage, merged_rows
 from analyzer.pedestal import Pedestal
+from analyzer.quality import quality_rows
 from analyzer.settings import AnalyzerSettings
+from analyzer.slow_control import SlowControl
 from analyzer.waveforms import analyze_waveforms
 from rawdata.errors import RawDataError
 from rawdata.event import Event
@@ -52,6 +56,8 @@ class RunAnalysis:
     """Analyzes the events of one run; `analyze` may be called from many threads at once.
 
     :param tables: DRS4 tables, None where none are to be applied.
+    :param slow: readings of slow control; belongs to the thread that hands out events.
+    :param odb_end: the ODB at end of run, or its ``Runinfo`` and ``Equipment``; empty until then.
 
     Each camera needs a pedestal before its frames can be analyzed: `cameras_without_pedestal` tells
     which of an event lack one, `set_pedestal` gives it. Both belong to the one thread that hands
@@ -68,8 +74,11 @@ class RunAnalysis:
         self.settings = settings
         self.levels: dict[int, Levels] = {}
         self.drift = DriftWatch(settings.drift_limit_adu)
+        self.slow = SlowControl(settings, conditions.odb)
+        self.odb_end: Mapping[str, Any] = {}
         self._tables = None if conditions.drs4_on_board else tables
         self._local = threading.local()
+        self._means: list[tuple[int, MeanImage]] = []
 
     def cameras_without_pedestal(self, event: Event) -> dict[int, npt.NDArray[np.uint16]]:
         """Return the frames of an event whose camera has no pedestal yet: camera -> pixels.
@@ -92,8 +101,17 @@ class RunAnalysis:
         """Return the pedestals in use: camera -> pedestal."""
         return {camera: levels.pedestal for camera, levels in self.levels.items()}
 
-    def analyze(self, event: Event, index: int) -> EventResult:
-        """Analyze one event; what is wrong with it is flagged and told, never raised."""
+    def mean_image(self) -> npt.NDArray[Any]:
+        """Return rows of `MEAN_IMAGE` over all frames so far; for when no thread is at work."""
+        return merged_rows(self._means)
+
+    def analyze(
+        self, event: Event, index: int, slow: npt.NDArray[Any] | None = None
+    ) -> EventResult:
+        """Analyze one event; what is wrong with it is flagged and told, never raised.
+
+        :param slow: rows of `SLOW` that came before it, which become rows of it.
+        """
         problems: list[str] = []
         try:
             rows = self._analyze(event, problems)
@@ -101,6 +119,10 @@ class RunAnalysis:
             # Whatever an event may hold, it must not end the run's analysis.
             rows = {"events": _flagged(EventFlag.FAILED)}
             problems = [f"analysis failed: {type(error).__name__}: {error}"]
+        pixels = {camera: levels.level.size for camera, levels in self.levels.items()}
+        rows["quality"] = quality_rows(rows, pixels, self.settings)
+        if slow is not None and len(slow):
+            rows["slow"] = slow
         for part in rows.values():
             part["event"] = index
         rows["events"]["serial"] = event.serial_number
@@ -156,6 +178,8 @@ class RunAnalysis:
         level = float(row["residual_mean"][0])
         if exceeds(level, tiles["level"], self.settings.drift_limit_adu):
             row["flags"] |= np.uint16(EventFlag.DRIFTED)
+        if not int(row["flags"][0]) & EventFlag.SPARK:
+            self._mean_image(camera, levels).add(images.macro_sums)
         if self.settings.keep_pixels:
             kept = images.pixels_of(clusters)
         if times.fid_name(camera) in event:
@@ -188,6 +212,16 @@ class RunAnalysis:
         if camera not in images:
             images[camera] = ImageAnalysis(levels, self.settings)
         return images[camera]
+
+    def _mean_image(self, camera: int, levels: Levels) -> MeanImage:
+        """Return this thread's own mean image of a camera."""
+        means: dict[int, MeanImage] | None = getattr(self._local, "means", None)
+        if means is None:
+            means = self._local.means = {}
+        if camera not in means:
+            means[camera] = MeanImage(levels)
+            self._means.append((camera, means[camera]))
+        return means[camera]
 
 
 def _flagged(flag: EventFlag) -> npt.NDArray[Any]:

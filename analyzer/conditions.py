@@ -1,14 +1,29 @@
 """What the analyzer must know of a run; the same from the ODB and from the dump in its file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from analyzer.errors import AnalyzerError
 from analyzer.settings import SETTINGS_PATH, AnalyzerSettings
 from rawdata import odbdump
+
+ODB_FOLDERS: Final = (
+    "/Configurations",
+    "/Runinfo",
+    "/Experiment/Run Parameters",
+    "/Equipment/Environment/Settings/Names Input",
+    "/Equipment/Environment/Variables",
+    "/Equipment/HV/Settings/Names",
+    "/Equipment/HV/Variables",
+    "/Equipment/CATHODE/Variables",
+    "/Equipment/CameraStatus/Variables",
+    "/Equipment/TriggerModule/Variables",
+    "/Equipment/Analyzer/Limits",
+)
+"""What is looked at of the ODB."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +34,7 @@ class RunConditions:
     :param drs4_on_board: the digitizer itself corrects the DRS4
         (``/Configurations/DRS4Correction``).
     :param begin_time: unix time of its begin [s], 0 if it is not known.
+    :param odb: the ODB at begin of run, or the part of it that has `ODB_FOLDERS`.
     """
 
     run: int
@@ -26,6 +42,7 @@ class RunConditions:
     is_pedestal: bool = False
     drs4_on_board: bool = False
     begin_time: int = 0
+    odb: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def conditions_of(odb: Mapping[str, Any], run: int) -> RunConditions:
@@ -41,6 +58,7 @@ def conditions_of(odb: Mapping[str, Any], run: int) -> RunConditions:
         is_pedestal=bool(odbdump.get(odb, "/Configurations/Pedestal", False)),
         drs4_on_board=bool(odbdump.get(odb, "/Configurations/DRS4Correction", False)),
         begin_time=int(begin or 0),
+        odb=odb,
     )
 
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from analyzer.figure_table import FIGURES
+
 
 class EventFlag(IntFlag):
     """What is to be known of an event; column `flags` of the events."""
@@ -200,6 +202,58 @@ PULSE: Final = np.dtype(
 )
 """As ``scipy.signal.find_peaks`` finds them on the moving average of 5 samples."""
 
+QUALITY: Final = np.dtype(
+    [
+        (("index of the trigger event in the run", "event"), np.uint32),
+        (("index of the camera, 255 if the event has none", "camera"), np.uint8),
+        (("flags, see EventFlag", "flags"), np.uint16),
+        (("mean of the raw pixels [ADU]", "image_mean"), _F4),
+        (("noise of pixels without light about the pedestal [ADU]", "noise"), _F4),
+        (("spread of the rows' common shift [ADU]", "row_noise"), _F4),
+        (("mean of pixels without light above the pedestal [ADU]", "pedestal_drift"), _F4),
+        (("light that belongs to no cluster [ADU/pixel]", "light_outside"), _F4),
+        (("saturated pixels", "saturated_pixels"), np.uint32),
+        (("1: the frame or a cluster of it is a spark", "is_spark"), np.uint8),
+        (("clusters in the frame", "n_clusters"), np.uint32),
+        (("clusters like 55Fe, see ClusterFlag", "n_fe55"), np.uint32),
+        (("alphas, see ClusterFlag", "n_alphas"), np.uint32),
+        (("muons, see ClusterFlag", "n_muons"), np.uint32),
+        (("waveforms of PMT channels in the event", "n_waveforms"), np.uint32),
+        (("mean noise of the PMT waveforms [ADC counts]", "pmt_noise"), _F4),
+        (("mean baseline of the PMT waveforms [ADC counts]", "pmt_baseline"), _F4),
+        (("largest excursion of the PMT waveforms [ADC counts]", "pmt_amplitude"), _F4),
+        (("mean charge of the PMT waveforms [pC]", "pmt_charge"), _F4),
+        (("pulses in the PMT waveforms", "n_pulses"), np.uint32),
+        (("PMT waveforms that are saturated", "n_saturated"), np.uint32),
+    ]
+)
+"""A row for each camera of an event; what comes of waveforms is of the event, the same in each. nan
+where there is no such image or waveform."""
+
+SLOW: Final = np.dtype(
+    [
+        (("index of the trigger event that came next", "event"), np.uint32),
+        (("time of the reading [s since 1970]", "time"), np.uint32),
+        (("quantity, as in the summary of the run", "quantity"), "S32"),
+        (("its value, in the unit that its name ends in", "value"), _F4),
+    ]
+)
+"""Readings of slow control between the first and the last trigger event."""
+
+MEAN_IMAGE: Final = np.dtype(
+    [
+        (("index of the camera", "camera"), np.uint8),
+        (("first column of the cell [pixel]", "x"), np.uint16),
+        (("first row of the cell [pixel]", "y"), np.uint16),
+        (("light above the pedestal, mean over frames and pixels [ADU]", "light"), _F4),
+        (("pixels of the cell that are defects of the pedestal", "defects"), np.uint16),
+    ]
+)
+"""The mean of a run's frames but sparks, a row for each cell of some 8x8 pixels."""
+
+RUN: Final = np.dtype([((f.meaning, f.key), np.float64) for f in FIGURES if f.kind in (int, float)])
+"""The figures of the run as numbers, nan where nothing is known: one row."""
+
 DATASETS: Final[dict[str, np.dtype[Any]]] = {
     "events": EVENT,
     "clusters": CLUSTER,
@@ -207,8 +261,15 @@ DATASETS: Final[dict[str, np.dtype[Any]]] = {
     "tiles": TILE,
     "waveforms": WAVEFORM,
     "pulses": PULSE,
+    "quality": QUALITY,
+    "slow": SLOW,
+    "mean_image": MEAN_IMAGE,
+    "run": RUN,
 }
 """Datasets of a results file and their rows."""
+
+OF_THE_RUN: Final = ("mean_image", "run")
+"""Those whose rows belong to the run and to no event of it."""
 
 
 def titles(dtype: np.dtype[Any]) -> dict[str, str]:

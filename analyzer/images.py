@@ -84,6 +84,11 @@ class ImageAnalysis:
             self._seen = frame, shift, finding, order
         return self._describe(frame, finding, clusters), clusters
 
+    @property
+    def macro_sums(self) -> npt.NDArray[np.int32]:
+        """Light of the last frame: (macro rows, macro columns) int32, sums [1/32 ADU]."""
+        return self._sums
+
     def pixels_of(self, clusters: Rows) -> Rows:
         """Return rows of `REDPIX`: the pixels of the clusters that were found last.
 

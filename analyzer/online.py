@@ -19,10 +19,12 @@ from analyzer.results import results_name
 from analyzer.runs import tables_of
 from analyzer.settings import SETTINGS_PATH, AnalyzerSettings
 from analyzer.slots import Slots
+from analyzer.slow_control import is_slow_event
 from analyzer.surroundings import (
     data_folder,
     events_sent,
     largest_event,
+    odb_at_end,
     run_conditions,
     run_file,
 )
@@ -180,7 +182,10 @@ class OnlineAnalyzer:
                 self._slots.give(slot)
                 run.arrivals.caught_up()
                 break
-            if not is_trigger_event(int.from_bytes(data[:2], "little")):
+            event_id = int.from_bytes(data[:2], "little")
+            if is_slow_event(event_id):
+                run.note(data)
+            if not is_trigger_event(event_id):
                 self._slots.give(slot)
                 continue
             run.take(data, slot)
@@ -288,6 +293,7 @@ class OnlineAnalyzer:
         self._window.leave()
         self._pass_on(run)
         self._publisher.show(run)
+        run.analysis.odb_end = odb_at_end(self._client)
         sent = events_sent(self._client, run.run)
         self._finisher.submit(run, sent, run_file(self._client))
 

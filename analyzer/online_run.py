@@ -13,7 +13,7 @@ from typing import Final
 from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.arrivals import Arrivals, count_of
 from analyzer.background_writer import BackgroundWriter
-from analyzer.consumer import Consumer
+from analyzer.consumer import Consumer, Rows
 from analyzer.consumers import Consumers
 from analyzer.errors import AnalyzerError
 from analyzer.lookup import PedestalLookup
@@ -77,7 +77,7 @@ class OnlineRun:
         self._lookup = lookup
         self._slots = slots
         self._equipping: Future[None] | None = None
-        self._pending: deque[tuple[Event, int, Slot]] = deque()
+        self._pending: deque[tuple[Event, int, Slot, Rows]] = deque()
         attributes = begin_attributes(analysis.conditions, analysis.settings, "SYSTEM buffer")
         self.writer = BackgroundWriter(output, attributes)
         self._pipeline: Pipeline[_Analyzed] = Pipeline(workers)
@@ -102,8 +102,17 @@ class OnlineRun:
         self.counts.seen = self.arrivals.seen
         self.end_time = event.timestamp
         self.bytes += len(data)
-        self._pending.append((event, index, slot))
+        self._pending.append((event, index, slot, self.analysis.slow.rows_before(index)))
         self._go_on()
+
+    def note(self, data: memoryview) -> None:
+        """Take what an event of slow control tells; its bytes are not kept."""
+        try:
+            trouble = self.analysis.slow.note(parse_event(data))
+        except EventError as error:
+            trouble = f"an event of slow control is damaged: {error}"
+        if trouble:
+            self._tell(f"run {self.run}: {trouble}", True)
 
     def miss(self, why: str) -> None:
         """Count an event that came but cannot be analyzed."""
@@ -113,7 +122,7 @@ class OnlineRun:
     def _go_on(self) -> None:
         """Hand pending events to the workers, as long as their cameras have pedestals."""
         while self._pending and self._pipeline.has_room:
-            event, index, slot = self._pending[0]
+            event, index, slot, slow = self._pending[0]
             if not self._is_equipped(event, index):
                 return
             self._pending.popleft()
@@ -121,7 +130,7 @@ class OnlineRun:
             is_viewed = now >= self._view_due_s
             if is_viewed:
                 self._view_due_s = now + VIEW_PERIOD_S
-            self._pipeline.submit(partial(self._analyze, event, index, slot, is_viewed))
+            self._pipeline.submit(partial(self._analyze, event, index, slot, slow, is_viewed))
 
     def _is_equipped(self, event: Event, index: int) -> bool:
         """Tell whether all has been tried to give an event's cameras their pedestals."""
@@ -141,8 +150,10 @@ class OnlineRun:
             self._tell(f"run {self.run}: no pedestal: {error}", True)
         return True
 
-    def _analyze(self, event: Event, index: int, slot: Slot, is_viewed: bool) -> _Analyzed:
-        result = self.analysis.analyze(event, index)
+    def _analyze(
+        self, event: Event, index: int, slot: Slot, slow: Rows, is_viewed: bool
+    ) -> _Analyzed:
+        result = self.analysis.analyze(event, index, slow)
         view = None
         if is_viewed:
             with suppress(Exception):  # a look at an event must not cost its results

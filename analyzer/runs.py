@@ -20,8 +20,11 @@ from analyzer.record import Counts, begin_attributes, end_attributes
 from analyzer.results import ResultsWriter
 from analyzer.run_files import run_number_of
 from analyzer.settings import AnalyzerSettings
+from analyzer.slow_control import is_slow_event
 from rawdata.datamodel import is_trigger_event
-from rawdata.event import END_OF_RUN
+from rawdata.errors import RawDataError
+from rawdata.event import END_OF_RUN, Event
+from rawdata.odbdump import parse_dump
 from rawdata.runfile import RunFile, RunFileError
 
 Progress = Callable[[int, float], object]
@@ -180,18 +183,31 @@ class _Reader:
                 if event.event_id == END_OF_RUN:
                     self.summary.has_end = True
                     self.end_time = event.timestamp
+                    self._end(event, tell)
+                if is_slow_event(event.event_id):
+                    trouble = self.analysis.slow.note(event)
+                    if trouble:
+                        tell(f"run {self.summary.run}: {trouble}", True)
                 if not is_trigger_event(event.event_id):
                     continue
                 for result in pipeline.make_room():
                     take(result)
                 lookup.equip(self.analysis, event, counts.seen, tell)
-                pipeline.submit(functools.partial(self.analysis.analyze, event, counts.seen))
+                slow = self.analysis.slow.rows_before(counts.seen)
+                pipeline.submit(functools.partial(self.analysis.analyze, event, counts.seen, slow))
                 counts.seen += 1
                 self.end_time = event.timestamp
         except RunFileError as error:
             self.summary.damage = str(error)
         for result in pipeline.rest():
             take(result)
+
+    def _end(self, event: Event, tell: Tell) -> None:
+        """Take the ODB dump at end of run."""
+        try:
+            self.analysis.odb_end = parse_dump(event.text)
+        except RawDataError as error:
+            tell(f"{self.summary.source}: ODB dump at end of run: {error}", True)
 
     def _write_pedestal(self, pedestal: PedestalRun, tell: Tell) -> None:
         path = self.summary.output.with_name(pedestal_name(self.summary.run))

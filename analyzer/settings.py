@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import ValidationInfo, field_validator
 
-from experiment.settings import Settings, setting
+from experiment.settings import Settings, setting, subtree
 
 SETTINGS_PATH: Final = "/Equipment/Analyzer/Settings"
 
@@ -20,6 +20,37 @@ PROFILES: Final[dict[str, dict[str, Any]]] = {
     "MANGO": {"ymin": 200, "ymax": 2204, "xmin": 200, "xmax": 2204},
 }
 """What each site changes of the defaults, which are those of LNGS."""
+
+
+class SlowInput(Settings):
+    """A quantity that is a straight line of an input of slow control (bank INPT)."""
+
+    input: str = setting("", "Input", "name of the input; empty: none", max_length=31)
+    offset: float = setting(0.0, "Offset", "the quantity where the input is 0")
+    slope: float = setting(1.0, "Slope", "the quantity's change with each mA or V of the input")
+
+
+class SlowControlSettings(Settings):
+    """How inputs become quantities; formulas of LNGS's history panels (run 42901)."""
+
+    gas_temperature_c: SlowInput = subtree(
+        SlowInput(input="P0IIn0", offset=-100.0, slope=12.5), "Gas temperature"
+    )
+    room_temperature_c: SlowInput = subtree(
+        SlowInput(input="P1UIn1", offset=82.3, slope=-22.7), "Room temperature"
+    )
+    gas_pressure_mbar: SlowInput = subtree(
+        SlowInput(input="P0IIn5", offset=-402.1816, slope=100.5454), "Gas pressure"
+    )
+    atmospheric_pressure_mbar: SlowInput = subtree(
+        SlowInput(input="P0IIn3", offset=-403.0472, slope=100.7618), "Atmospheric pressure"
+    )
+    humidity_percent: SlowInput = subtree(
+        SlowInput(input="P1UIn5", offset=-37.7, slope=37.5), "Humidity"
+    )
+    gas_density_g_per_l: SlowInput = subtree(
+        SlowInput(input="P3IIn6", offset=-2.5, slope=0.625), "Gas density"
+    )
 
 
 class AnalyzerSettings(Settings):
@@ -132,6 +163,12 @@ class AnalyzerSettings(Settings):
     spark_adu: float = setting(
         1e7, "Spark light", "a cluster with more light is a spark", unit="ADU", gt=0
     )
+    fe55_low_adu: float = setting(
+        4000.0, "55Fe fit from", "spots with less light are not fitted", unit="ADU", gt=0
+    )
+    fe55_high_adu: float = setting(
+        18000.0, "55Fe fit to", "spots with more light are not fitted", unit="ADU", gt=0
+    )
     keep_pixels: bool = setting(
         False, "Keep pixels", "write the pixels of clusters, dataset redpix"
     )
@@ -203,6 +240,21 @@ class AnalyzerSettings(Settings):
     )
     drs4_site: str = setting("LNGS", "DRS4 site", "site of the DRS4 tables: LNGS, LNF or MAN")
 
+    # quality
+    pmt_channels: tuple[int, ...] = setting(
+        (1, 2, 3, 4),
+        "PMT channels",
+        "channels of each board that PMTs are at; noise, rates and charges are of these",
+    )
+    slow_control: SlowControlSettings = subtree(SlowControlSettings(), "Slow control")
+    report_from: int = setting(
+        20,
+        "Report from",
+        "least number of events of a run of which a picture report is made; 0: none",
+        unit="events",
+        ge=0,
+    )
+
     # online
     complete_from_file: bool = setting(
         True,
@@ -228,6 +280,14 @@ class AnalyzerSettings(Settings):
         low = info.data.get(f"{axis}min", 0)
         if value and value <= low:
             raise ValueError(f"0 or more than {axis}min, which is {low}")
+        return value
+
+    @field_validator("fe55_high_adu")
+    @classmethod
+    def _is_above_its_begin(cls, value: float, info: ValidationInfo) -> float:
+        low = info.data.get("fe55_low_adu", 0.0)
+        if value <= 1.2 * low:
+            raise ValueError(f"more than 1.2 times '55Fe fit from', which is {low:g}")
         return value
 
     def acceptance(self, rows: int, columns: int) -> tuple[int, int, int, int]:

@@ -1,9 +1,10 @@
 """What the online analyzer looks up in the ODB: places, sizes, conditions, counts of others."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from analyzer.conditions import RunConditions, conditions_of
+from analyzer.conditions import ODB_FOLDERS, RunConditions, conditions_of
 from experiment.client import Client
 from rawdata.datamodel import is_trigger_equipment
 
@@ -29,9 +30,27 @@ def data_folder(client: Client) -> Path:
 
 def run_conditions(client: Client, run_number: int) -> RunConditions:
     """Return the conditions of the run that begins or goes on."""
-    names = ("Configurations", "Runinfo")
-    odb = {name: client.odb_get(f"/{name}") for name in names if client.odb_exists(f"/{name}")}
-    return conditions_of(odb, run_number)
+    return conditions_of(odb_part(client, ODB_FOLDERS), run_number)
+
+
+def odb_part(client: Client, paths: Iterable[str]) -> dict[str, Any]:
+    """Return a part of the ODB as a tree of its own."""
+    part: dict[str, Any] = {}
+    for path in paths:
+        if client.odb_exists(path):
+            *folders, name = path.strip("/").split("/")
+            folder = part
+            for above in folders:
+                folder = folder.setdefault(above, {})
+            folder[name] = client.odb_get(path)
+    return part
+
+
+def odb_at_end(client: Client) -> dict[str, Any]:
+    """Return what is wanted of the ODB at end of run: times, and the frontends' records."""
+    names = client.odb_get("/Equipment", recurse_dir=False)
+    records = [f"/Equipment/{name}/Run" for name in names if is_trigger_equipment(name)]
+    return odb_part(client, ["/Runinfo", *records])
 
 
 def events_sent(client: Client, run_number: int) -> int | None:

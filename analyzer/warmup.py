@@ -6,6 +6,7 @@ from analyzer.images import ImageAnalysis
 from analyzer.kernels import pedestal as pedestal_kernels
 from analyzer.kernels import waveform as waveform_kernels
 from analyzer.levels import prepare_levels
+from analyzer.mean_image import MeanImage
 from analyzer.pedestal import Pedestal
 from analyzer.settings import AnalyzerSettings
 from analyzer.waveforms import analyze_waveforms
@@ -21,9 +22,11 @@ def compile_kernels() -> None:
     pedestal = Pedestal(flat, np.full_like(flat, 2.4), no_defects, frames=10, run=1)
     frame = np.full((side, side), 100, np.uint16)
     frame[56:72, 56:72] += 50
-    images = ImageAnalysis(prepare_levels(pedestal, settings), settings)
+    levels = prepare_levels(pedestal, settings)
+    images = ImageAnalysis(levels, settings)
     images.analyze(frame)
     images.tiles()
+    MeanImage(levels).add(images.macro_sums)
     _compile_waveforms(settings)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from analyzer.dtypes import DATASETS, titles
 from analyzer.pages import questions_page, stream_page
+from analyzer.summary import KEYS
 from experiment.settings import Settings, describe
 from rawdata.datamodel.page import render as datamodel_page
 
@@ -104,7 +105,20 @@ Made by `python docs/generate.py` from `analyzer/dtypes.py`; change that, not th
 
 `run%05d.reco.h5` has one dataset for each table below, and as attributes the run number, settings,
 software version, pedestals used, source and counts. `analyzer.results.open_results(path)` reads it;
-so does any HDF5 program. A file that is still being written ends in `.partial`.
+so does any HDF5 program. Beside it stands the run's summary (last table), `run%05d.summary.json`. A
+file that is still being written ends in `.partial`.
+"""
+
+
+_RUN = """One row: those figures of the summary (below) that are numbers, as float64, nan where
+nothing is known.
+"""
+
+_SUMMARY_HEAD = """## Summary of a run
+
+`run%05d.summary.json`; `analyzer.summary.read_summary(path)` reads it. Keys are stable: new ones
+may come, none changes its meaning without a new number of the schema. A value that is not known is
+null. Spreads (`std`) are standard deviations over frames, events or readings.
 """
 
 
@@ -112,11 +126,16 @@ def results_page() -> str:
     """Return ``docs/reference/results.md``."""
     lines = [_RESULTS_HEAD]
     for name, dtype in DATASETS.items():
+        if name == "run":
+            lines += ["## run\n", _RUN]
+            continue
         lines += [f"## {name}\n", "| column | type | meaning |", "|---|---|---|"]
         fields = dtype.fields or {}
         lines += [f"| `{c}` | {fields[c][0]} | {text} |" for c, text in titles(dtype).items()]
         lines.append("")
-    return "\n".join(lines)
+    lines += [_SUMMARY_HEAD, "| key | type | meaning |", "|---|---|---|"]
+    lines += [f"| `{key.key}` | {key.kind.__name__} | {key.meaning} |" for key in KEYS]
+    return "\n".join(lines) + "\n"
 
 
 PAGES = {

@@ -175,10 +175,13 @@ def _tree_of(field: FieldInfo) -> type[Settings] | None:
     return kind if isinstance(kind, type) and issubclass(kind, Settings) else None
 
 
-def describe(model: type[Settings], path: str = "") -> list[dict[str, Any]]:
+def describe(
+    model: type[Settings], path: str = "", defaults: Settings | None = None
+) -> list[dict[str, Any]]:
     """Return one row per setting, for docs and pages.
 
     :param path: where the tree stands; the model's own `Settings.odb_path` if empty.
+    :param defaults: default values where they are not the model's own, as in trees inside others.
     :returns: dicts of path, type, default, unit, effect, allowed, description.
     """
     path = path or model.odb_path
@@ -188,10 +191,13 @@ def describe(model: type[Settings], path: str = "") -> list[dict[str, Any]]:
         key = odb_key(name, field)
         below = _tree_of(field)
         if below is not None:
-            rows += describe(below, f"{path}/{key}")
+            inner = field.get_default() if defaults is None else getattr(defaults, name)
+            rows += describe(below, f"{path}/{key}", inner)
             continue
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         default = field.get_default(call_default_factory=True)
+        if defaults is not None:
+            default = getattr(defaults, name)
         rows.append(
             {
                 "path": f"{path}/{key}",

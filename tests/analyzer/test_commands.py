@@ -82,7 +82,9 @@ def test_several_runs_go_to_a_folder_with_their_pedestal(runs):
     assert sorted(entry.name for entry in (runs / "out").iterdir()) == [
         "run00008.pedestal.h5",
         "run00008.reco.h5",
+        "run00008.summary.json",
         "run00009.reco.h5",
+        "run00009.summary.json",
     ]
 
 

@@ -17,6 +17,7 @@ from analyzer.online import CLIENT_NAME
 from analyzer.results import open_results
 from analyzer.runs import analyze_run
 from analyzer.settings import SETTINGS_PATH
+from analyzer.summary import read_summary, summary_path
 from experiment.constants import STATE_STOPPED, TR_START
 from experiment.errors import TransitionFailedError
 from rawdata.event import EVENT_HEADER
@@ -28,6 +29,13 @@ from tests.analyzer.scenes import add_spot, make_scene
 from tests.conftest import wait_until
 
 PATH = "/Equipment/Analyzer"
+
+
+def summary_of(results):
+    """The summary beside results, without what is only known online."""
+    summary = read_summary(summary_path(results))
+    assert summary.pop("events_sent") is None or summary["events_seen"] > 0
+    return summary
 
 
 class Bench:
@@ -122,6 +130,7 @@ class Bench:
             for key in ("run", "pedestals", "settings", "begin_time", "events_analyzed"):
                 assert online.attributes[key] == offline.attributes[key]
             assert online.attributes["complete"]
+        assert summary_of(self.reco(run)) == summary_of(again.output)
 
 
 @contextmanager
