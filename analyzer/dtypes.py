@@ -251,7 +251,7 @@ MEAN_IMAGE: Final = np.dtype(
 )
 """The mean of a run's frames but sparks, a row for each cell of some 8x8 pixels."""
 
-RUN: Final = np.dtype([((f.meaning, f.key), np.float64) for f in FIGURES if f.kind in (int, float)])
+FIGURES_ROW: Final = np.dtype([((f.meaning, f.key), np.float64) for f in FIGURES if f.kind in (int, float)])
 """The figures of the run as numbers, nan where nothing is known: one row."""
 
 DATASETS: Final[dict[str, np.dtype[Any]]] = {
@@ -264,11 +264,11 @@ DATASETS: Final[dict[str, np.dtype[Any]]] = {
     "quality": QUALITY,
     "slow": SLOW,
     "mean_image": MEAN_IMAGE,
-    "run": RUN,
+    "figures": FIGURES_ROW,
 }
 """Datasets of a results file and their rows."""
 
-OF_THE_RUN: Final = ("mean_image", "run")
+OF_THE_RUN: Final = ("mean_image", "figures")
 """Those whose rows belong to the run and to no event of it."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.consumer import Consumer, Rows
-from analyzer.dtypes import RUN
+from analyzer.dtypes import FIGURES_ROW
 from analyzer.figures import figures_of
 from analyzer.quality import RunQuality
 from analyzer.results import open_results
@@ -31,7 +31,7 @@ class QualityConsumer(Consumer):
         self._end_time = int(result.rows["events"]["timestamp"][0])
 
     def finish(self) -> Mapping[str, Rows]:
-        """Return the run's figures, one row of `RUN`, and its mean image."""
+        """Return the run's figures, one row of `FIGURES_ROW`, and its mean image."""
         analysis = self.analysis
         conditions = analysis.conditions
         self._figures = figures_of(
@@ -43,11 +43,11 @@ class QualityConsumer(Consumer):
             self._duration_s(),
             {camera: pedestal.summary() for camera, pedestal in analysis.pedestals().items()},
         )
-        row = np.zeros(1, RUN)
-        for name in RUN.names or ():
+        row = np.zeros(1, FIGURES_ROW)
+        for name in FIGURES_ROW.names or ():
             value = self._figures[name]
             row[name] = np.nan if value is None else value
-        return {"run": row, "mean_image": analysis.mean_image()}
+        return {"figures": row, "mean_image": analysis.mean_image()}
 
     def conclude(self, output: Path) -> None:
         """Write the summary beside the results."""

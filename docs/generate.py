@@ -110,7 +110,7 @@ file that is still being written ends in `.partial`.
 """
 
 
-_RUN = """One row: those figures of the summary (below) that are numbers, as float64, nan where
+_FIGURES = """One row: those figures of the summary (below) that are numbers, as float64, nan where
 nothing is known.
 """
 
@@ -126,8 +126,8 @@ def results_page() -> str:
     """Return ``docs/reference/results.md``."""
     lines = [_RESULTS_HEAD]
     for name, dtype in DATASETS.items():
-        if name == "run":
-            lines += ["## run\n", _RUN]
+        if name == "figures":
+            lines += ["## figures\n", _FIGURES]
             continue
         lines += [f"## {name}\n", "| column | type | meaning |", "|---|---|---|"]
         fields = dtype.fields or {}
