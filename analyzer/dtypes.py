@@ -251,7 +251,9 @@ MEAN_IMAGE: Final = np.dtype(
 )
 """The mean of a run's frames but sparks, a row for each cell of some 8x8 pixels."""
 
-FIGURES_ROW: Final = np.dtype([((f.meaning, f.key), np.float64) for f in FIGURES if f.kind in (int, float)])
+FIGURES_ROW: Final = np.dtype(
+    [((f.meaning, f.key), np.float64) for f in FIGURES if f.kind in (int, float)]
+)
 """The figures of the run as numbers, nan where nothing is known: one row."""
 
 DATASETS: Final[dict[str, np.dtype[Any]]] = {

@@ -1,8 +1,8 @@
 """The table of a run's quality figures: each with its key, type and meaning.
 
-They are the content of the summary (`analyzer.summary`), of dataset ``figures`` of the results, and of
-the page ``docs/reference/results.md``. Keys end in the unit and are never renamed or reused: other
-programs keep them in their tables.
+They are the content of the summary (`analyzer.summary`), of dataset ``figures`` of the results, and
+of the page ``docs/reference/results.md``. Keys end in the unit and are never renamed or reused:
+other programs keep them in their tables.
 """
 
 from dataclasses import dataclass
