@@ -15,6 +15,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -23,7 +24,7 @@ import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import IO, Any, Final, Self
 
 import boto3
 from botocore.config import Config
@@ -63,12 +64,22 @@ class S3Server:
 
     :param folder: where everything of it lives; made if it is not there.
     :param bucket: a bucket that exists when `start` returns.
+    :param iam: roles, policies and issuers for its STS, in the form of SeaweedFS's ``iam.json``.
+    :param certificate: folder with ``cert.pem`` and ``key.pem``: it then speaks https.
     :raises SimulationError: from `start`, naming what is missing and where the log is.
     """
 
-    def __init__(self, folder: Path, bucket: str = "cygno-data") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        bucket: str = "cygno-data",
+        iam: dict[str, Any] | None = None,
+        certificate: Path | None = None,
+    ) -> None:
         self.folder = folder
         self.bucket = bucket
+        self._iam = iam
+        self._certificate = certificate
         self.credentials_file = folder / "credentials.json"
         self._process: subprocess.Popen[bytes] | None = None
         self._access: S3Access | None = None
@@ -200,7 +211,9 @@ class S3Server:
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         _write_private(self.folder / "identities.json", json.dumps({"identities": [identity]}))
-        endpoint = f"http://127.0.0.1:{s3_port}"
+        if self._iam is not None:
+            _write_private(self.folder / "iam.json", json.dumps(self._iam))
+        endpoint = f"{'https' if self._certificate else 'http'}://127.0.0.1:{s3_port}"
         return S3Access(endpoint, REGION, self.bucket, access_key, secret_key)
 
     def _launch(self, ports: dict[str, int]) -> subprocess.Popen[bytes]:
@@ -226,6 +239,11 @@ class S3Server:
             "-filer.localSocket=filer.sock",
             f"-bucket={self.bucket}",
         ]
+        if self._iam is not None:
+            command.append(f"-s3.iam.config={folder / 'iam.json'}")
+        if self._certificate is not None:
+            command.append(f"-s3.cert.file={self._certificate / 'cert.pem'}")
+            command.append(f"-s3.key.file={self._certificate / 'key.pem'}")
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -247,7 +265,8 @@ class S3Server:
     def _wait_ready(self, access: S3Access, timeout_s: float = 60.0) -> None:
         process = self._process
         end = time.monotonic() + timeout_s
-        while not (_answers(access.endpoint) and _has_bucket(access)):
+        authority = str(self._certificate / "cert.pem") if self._certificate else None
+        while not (_answers(access.endpoint, authority) and _has_bucket(access, authority)):
             if process is None or process.poll() is not None or time.monotonic() > end:
                 code = process.returncode if process else None
                 state = f"ended with code {code}" if code is not None else "does not answer"
@@ -288,8 +307,12 @@ def _local_sockets(ports: dict[str, int]) -> list[Path]:
     return [Path("/tmp") / f"seaweedfs-{name}.sock" for name in names]
 
 
-def _answers(endpoint: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _answers(endpoint: str, authority: str | None) -> bool:
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if authority:
+        context = ssl.create_default_context(cafile=authority)
+        handlers.append(urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(*handlers)
     try:
         with opener.open(f"{endpoint}/status", timeout=2) as reply:
             return bool(reply.status == 200)
@@ -297,7 +320,7 @@ def _answers(endpoint: str) -> bool:
         return False
 
 
-def _has_bucket(access: S3Access) -> bool:
+def _has_bucket(access: S3Access, authority: str | None) -> bool:
     """Tell whether the bucket is there: it comes some 100 ms after the first answer."""
     client = boto3.session.Session(
         aws_access_key_id=access.access_key,
@@ -306,6 +329,7 @@ def _has_bucket(access: S3Access) -> bool:
     ).client(
         "s3",
         endpoint_url=access.endpoint,
+        verify=authority,
         config=Config(
             s3={"addressing_style": "path"},
             connect_timeout=2,

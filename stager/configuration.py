@@ -19,7 +19,8 @@ from sqlalchemy.exc import ArgumentError
 
 from experiment.client import Client
 from stager.bandwidth import parse_schedule
-from stager.credentials import EMBEDDED, Credentials, find_credentials
+from stager.credentials import EMBEDDED, KeySource
+from stager.credentials.choose import credentials_for
 from stager.errors import ConfigurationError
 from stager.settings import KINDS, ODB_PATH, StagerSettings, environment_name
 
@@ -41,9 +42,9 @@ class Configuration:
     folder: Path | None
     environment: Mapping[str, str]
 
-    def credentials(self) -> Credentials:
+    def credentials(self) -> KeySource:
         """Return the keys for S3, looked up anew. :raises CredentialsError: if there are none."""
-        return find_credentials(self.environment, self.settings.credentials_file, self.folder)
+        return credentials_for(self.settings, self.environment, self.folder)
 
     @property
     def uses_embedded_server(self) -> bool:
@@ -64,6 +65,29 @@ def configure(
     :param options: field of `StagerSettings` -> value; None says nothing.
     :raises ConfigurationError: naming the source, the value seen and what is allowed.
     """
+    settings, _ = settings_of(options, folder, client, config_file, environment)
+    data_dir = _data_dir(settings, folder, client)
+    return Configuration(
+        settings=settings,
+        data_dir=data_dir,
+        truth_dir=folder / "truth" if folder else None,
+        catalog_url=_catalog_url(settings.catalog, folder or data_dir),
+        folder=folder,
+        environment=environment,
+    )
+
+
+def settings_of(
+    options: Mapping[str, Any],
+    folder: Path | None,
+    client: Client | None,
+    config_file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> tuple[StagerSettings, Mapping[str, str]]:
+    """Return the settings alone, which need no data folder, and the environment with secrets.
+
+    :raises ConfigurationError: as `configure`.
+    """
     said: dict[str, tuple[Any, str]] = {}
     for field, value in _embedded(folder).items():
         said[field] = (value, f"{folder}/{EMBEDDED}")
@@ -80,16 +104,7 @@ def configure(
     for field, value in options.items():
         if value is not None:
             said[field] = (value, f"--{field.replace('_', '-')}")
-    settings = _validate(said)
-    data_dir = _data_dir(settings, folder, client)
-    return Configuration(
-        settings=settings,
-        data_dir=data_dir,
-        truth_dir=folder / "truth" if folder else None,
-        catalog_url=_catalog_url(settings.catalog, folder or data_dir),
-        folder=folder,
-        environment=environment,
-    )
+    return _validate(said), environment
 
 
 def _embedded(folder: Path | None) -> dict[str, Any]:

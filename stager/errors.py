@@ -1,8 +1,19 @@
 """What can go wrong while staging; each message can be read to an operator as it is."""
 
+from stager.masking import masked
+
 
 class StagerError(Exception):
-    """Root of all that the stager reports; no run file is ever touched by a failure."""
+    """Root of all that the stager reports; no run file is ever touched by a failure.
+
+    Its text may hold what a server said, so it is masked wherever it is printed or stored.
+    """
+
+    def __str__(self) -> str:
+        return masked(super().__str__())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
 
 class ConfigurationError(StagerError):
@@ -11,6 +22,10 @@ class ConfigurationError(StagerError):
 
 class CredentialsError(StagerError):
     """Keys are missing, readable by others, or refused by the server."""
+
+
+class IssuerError(CredentialsError):
+    """The OIDC issuer, or STS, does not answer; keys that are still good go on being used."""
 
 
 class CatalogError(StagerError):

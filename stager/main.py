@@ -5,9 +5,10 @@ import sys
 import typer
 
 from experiment.errors import ExperimentError
-from stager.commands import look, stage
+from stager.commands import login, look, stage
 from stager.commands.shared import complain
 from stager.errors import ConfigurationError, StagerError
+from stager.masking import mask_tracebacks
 
 app = typer.Typer(
     help=__doc__,
@@ -19,10 +20,12 @@ app = typer.Typer(
 app.command()(stage.once)
 app.command()(stage.daemon)
 app.command()(look.status)
+app.command()(login.login)
 
 
 def main() -> None:
     """Run the command; a failure is one line and exit code 1, misuse exit code 2."""
+    mask_tracebacks()
     try:
         app()
     except ConfigurationError as error:

@@ -2,9 +2,12 @@
 
 import base64
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,7 +28,7 @@ from botocore.exceptions import (
 
 from rawdata.checksum import crc32c
 from stager.bandwidth import Limiter, parse_schedule
-from stager.credentials import Credentials, mask
+from stager.credentials import KeySource
 from stager.errors import CredentialsError, StagerError, StoreError, StoreUnusableError
 from stager.settings import StagerSettings
 
@@ -36,8 +39,8 @@ _KEY_ERRORS: Final = {
     "InvalidAccessKeyId": "the access key is not known there",
     "ExpiredToken": "the keys have expired",
     "InvalidToken": "the session token is not valid",
-    "RequestTimeTooSkewed": "this computer's clock differs too much from the server's",
 }
+_ENDED: Final = ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "InvalidAccessKeyId")
 _DIGEST_ERRORS: Final = ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch")
 
 
@@ -72,7 +75,7 @@ class Store:
     """One bucket of one server."""
 
     settings: StagerSettings
-    credentials: Credentials
+    credentials: KeySource
     client: Any = field(repr=False)
     limiter: Limiter = field(repr=False)
     """Shared by all that is sent to it."""
@@ -184,15 +187,21 @@ class Store:
     def _explain_refusal(self, error: ClientError, doing: str) -> StagerError:
         code, status = error_code(error), _status(error)
         said = f"{code}, HTTP {status}"
+        if code == "RequestTimeTooSkewed":
+            return StoreUnusableError(
+                f"{self.settings.endpoint} takes no requests signed by this computer's clock"
+                f"{_shown_skew(error)} ({said}); let it be set: timedatectl set-ntp true, or "
+                "chronyc makestep"
+            )
         if code in _KEY_ERRORS or (status == 403 and code == "403"):
             why = _KEY_ERRORS.get(code, "the keys are wrong or lack the right")
             return CredentialsError(
-                f"{self.settings.endpoint} refused the keys {mask(self.credentials.access_key)} "
+                f"{self.settings.endpoint} refused the keys {self.credentials.shown} "
                 f"from {self.credentials.source}: {why} ({said})"
             )
         if code == "AccessDenied":
             return StoreError(
-                f"{doing}: the keys {mask(self.credentials.access_key)} from "
+                f"{doing}: the keys {self.credentials.shown} from "
                 f"{self.credentials.source} lack the right to it in {self.shown} ({said})"
             )
         if code == "NoSuchBucket":
@@ -214,7 +223,7 @@ class Store:
         return StoreError(f"{doing}: {self.settings.endpoint} refused ({said}): {_first(error)}")
 
 
-def open_store(settings: StagerSettings, credentials: Credentials) -> Store:
+def open_store(settings: StagerSettings, credentials: KeySource) -> Store:
     """Return the bucket; nothing is sent yet.
 
     :raises StoreUnusableError: if the endpoint is missing or is no URL.
@@ -223,6 +232,11 @@ def open_store(settings: StagerSettings, credentials: Credentials) -> Store:
         raise StoreUnusableError(
             "no S3 server is named: give --endpoint URL, CYGNO_S3_ENDPOINT, or Endpoint in "
             "/Equipment/Stager/Settings"
+        )
+    if settings.ca_file and not os.access(settings.ca_file, os.R_OK):
+        raise StoreUnusableError(
+            f"the certificates in {settings.ca_file} cannot be read: set CYGNO_S3_CA_FILE to a "
+            "file in PEM format, or to nothing for the system's"
         )
     # A proxy in the environment is for the world outside, not for a server on this computer.
     local = urlsplit(settings.endpoint).hostname in ("127.0.0.1", "localhost", "::1")
@@ -238,13 +252,11 @@ def open_store(settings: StagerSettings, credentials: Credentials) -> Store:
     try:
         session = botocore.session.Session()
         session.register_component("data_loader", _loader())
+        session.register_component("credential_provider", _OneProvider(credentials))
         client = session.create_client(
             "s3",
             region_name=settings.region,
             endpoint_url=settings.endpoint,
-            aws_access_key_id=credentials.access_key,
-            aws_secret_access_key=credentials.secret_key,
-            aws_session_token=credentials.session_token or None,
             config=config,
             verify=settings.ca_file or None,
         )
@@ -253,7 +265,39 @@ def open_store(settings: StagerSettings, credentials: Credentials) -> Store:
             f"the endpoint {settings.endpoint!r} cannot be used: {_first(error)}; wanted a URL such"
             " as https://s3.example.org:7480"
         ) from error
+    client.meta.events.register_first("needs-retry.s3", _renewal(credentials))
     return Store(settings, credentials, client, Limiter(parse_schedule(settings.bandwidth)))
+
+
+class _OneProvider:
+    """What botocore takes for its search for keys: ours, and no other's."""
+
+    def __init__(self, credentials: KeySource) -> None:
+        self._credentials = credentials
+
+    def load_credentials(self) -> Any:
+        """Return the keys."""
+        return self._credentials.for_botocore()
+
+
+def _renewal(credentials: KeySource) -> Callable[..., Any]:
+    """Return a hook that, where keys were refused, renews them and sends the request again, once.
+
+    A session may end before its time: it was revoked, or the server forgot it.
+    """
+
+    def renew(response: Any, request_dict: dict[str, Any], **_: Any) -> float | None:
+        refused = response and response[1].get("Error", {}).get("Code") in _ENDED
+        # The answer to HEAD has no body, so it may only say 403.
+        refused = refused or (
+            response and response[0].status_code == 403 and request_dict["method"] == "HEAD"
+        )
+        if not refused or request_dict["context"].get("keys_renewed"):
+            return None
+        request_dict["context"]["keys_renewed"] = True
+        return 0.0 if credentials.renew() else None
+
+    return renew
 
 
 @cache
@@ -269,6 +313,17 @@ def error_code(error: ClientError) -> str:
 
 def _status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _shown_skew(error: ClientError) -> str:
+    """Return by how much the clocks differ, as far as the server's answer tells."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        there = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError):
+        return ", which differs too much from its own"
+    ahead_s = (datetime.now(UTC) - there).total_seconds()
+    return f", which is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} its own"
 
 
 def _first(error: Exception) -> str:

@@ -19,6 +19,7 @@ from rich.progress import (
 from sqlalchemy import make_url
 
 from stager.configuration import Configuration
+from stager.masking import masked
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -124,4 +125,4 @@ def count_of_files(number: int) -> str:
 
 def complain(line: str) -> None:
     """Say on stderr what went wrong."""
-    errors.print(f"cygno-stager: {line}", markup=False, style="red")
+    errors.print(masked(f"cygno-stager: {line}"), markup=False, style="red")

@@ -31,6 +31,7 @@ from stager.commands.shared import (
 from stager.configuration import configure
 from stager.daemon import Daemon
 from stager.errors import ConfigurationError, StagerError
+from stager.masking import log_to_stderr
 from stager.once import as_json as once_json
 from stager.once import complaints, stage_once
 from stager.outcome import WAITING, Pass
@@ -120,10 +121,7 @@ def daemon(
       cygno-stager daemon --experiment demo
     """
     options = options_of(locals())
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
+    log_to_stderr(logging.INFO if verbose else logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

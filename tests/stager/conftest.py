@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from sim.s3 import S3Server
+from tests.stager.access import Site, iam
+from tests.stager.issuer import Issuer, serve
 from tests.stager.mariadb import MariaDb, start_server
 from tests.stager.staging import Folder
 
@@ -52,8 +55,11 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what the developer's shell says out of the tests."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("CYGNO_EXPERIMENT", "CYGNO_STAGER_CRASH_AT", "CYGNO_STAGER_CONFIG"):
+    for name in ("CYGNO_EXPERIMENT", "OIDC_SOCK"):
         monkeypatch.delenv(name, raising=False)
+    for name in os.environ:
+        if name.startswith(("CYGNO_STAGER_", "CYGNO_S3_", "CYGNO_OIDC_")):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -71,3 +77,34 @@ def make_folder(s3: S3Server, path: Path) -> Folder:
     keys.touch(0o600)
     keys.write_text(json.dumps(access))
     return Folder(path, f"T{next(_numbers)}", access)
+
+
+@pytest.fixture(scope="session")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An issuer and a server with STS, for all tests."""
+    with serve(Issuer()) as issuer:
+        folder = tmp_path_factory.mktemp("sts")
+        server = S3Server(folder, bucket="daq", iam=iam(issuer.url, "daq"))
+        server.start()
+        try:
+            yield Site(issuer, server)
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def site(_site: Site) -> Site:
+    """The issuer, without the faults of other tests, and the server that trusts it."""
+    fresh, issuer = Issuer(), _site.issuer
+    for name in ("life_s", "audience", "rotate", "down"):
+        setattr(issuer, name, getattr(fresh, name))
+    issuer.grants.clear()
+    return _site
+
+
+@pytest.fixture
+def place(site: Site, tmp_path: Path) -> Folder:
+    """An experiment's folder whose server has STS; the folder's own client has other keys."""
+    folder = make_folder(site.server, tmp_path / "experiment")
+    (folder.path / "s3" / "credentials.json").unlink()
+    return folder

@@ -49,6 +49,8 @@ class Folder:
     path: Path
     tag: str
     access: dict[str, str]
+    authority: str | None = None
+    """Certificate that a server with https shows."""
 
     @property
     def data(self) -> Path:
@@ -102,6 +104,7 @@ class Folder:
             region_name=self.access["region"],
             aws_access_key_id=self.access["access_key"],
             aws_secret_access_key=self.access["secret_key"],
+            verify=self.authority,
             config=Config(s3={"addressing_style": "path"}),
         )
 

@@ -1,45 +1,73 @@
-"""Keys for S3: where they come from, and that nobody else can read or print them.
-
-Secrets come from the environment or from a file that only its owner may read; never from the ODB,
-which every program and the web page can read.
-"""
+"""Static keys for S3: where they are found. And what the store wants of any kind of keys."""
 
 import configparser
 import json
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+import botocore.credentials
+
+from stager.credentials.private import read_private
 from stager.errors import CredentialsError
+from stager.masking import hide, mask
 
 EMBEDDED: Final = Path("s3/credentials.json")
 """Where a standalone experiment's folder has the keys of its embedded S3 server."""
 
 
+class KeySource(Protocol):
+    """Keys for S3, static or temporary, as the store wants them."""
+
+    @property
+    def source(self) -> str:
+        """Where they come from, for messages."""
+
+    @property
+    def shown(self) -> str:
+        """What may be shown of the present access key."""
+
+    def for_botocore(self) -> botocore.credentials.Credentials:
+        """Return what botocore asks for keys before each request."""
+
+    def renew(self) -> bool:
+        """Fetch new keys because the server refused the present ones; False if there are none."""
+
+
 @dataclass(frozen=True)
 class Credentials:
-    """Keys for S3; they are masked wherever this object is printed."""
+    """Static keys; they are masked wherever this object is printed."""
 
     access_key: str
     secret_key: str
     source: str
     """Where they were found, for messages."""
     session_token: str = ""
-    """Set for temporary keys."""
+    """Set for temporary keys that somebody else fetched."""
+
+    def __post_init__(self) -> None:
+        hide(self.secret_key)
+        hide(self.session_token)
+        hide(self.access_key, self.shown)
 
     def __repr__(self) -> str:
-        return f"Credentials({mask(self.access_key)} from {self.source})"
+        return f"Credentials({self.shown} from {self.source})"
 
+    @property
+    def shown(self) -> str:
+        """What may be shown of the access key."""
+        return mask(self.access_key)
 
-def mask(secret: str) -> str:
-    """Return what may be shown of a key.
+    def for_botocore(self) -> botocore.credentials.Credentials:
+        """Return them as botocore wants them."""
+        return botocore.credentials.Credentials(
+            self.access_key, self.secret_key, self.session_token or None, self.source
+        )
 
-    >>> mask("AKIAIOSFODNN7EXAMPLE"), mask("short")
-    ('AKIA...', '...')
-    """
-    return f"{secret[:4]}..." if len(secret) > 8 else "..."
+    def renew(self) -> bool:
+        """Tell that they cannot be renewed."""
+        return False
 
 
 def find_credentials(
@@ -65,26 +93,8 @@ def find_credentials(
     raise CredentialsError(
         "no keys for S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file with "
         "CYGNO_S3_CREDENTIALS_FILE (mode 0600; JSON with access_key and secret_key, or AWS's own "
-        "format)"
+        "format), or let a token be turned into keys with CYGNO_S3_CREDENTIALS"
     )
-
-
-def read_private(path: Path) -> str:
-    """Return the text of a file that only its owner may read.
-
-    :raises CredentialsError: if others may read it, or we may not.
-    """
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
-            raise CredentialsError(
-                f"{path} holds secrets and others may read it (mode {mode:04o}, allowed 0600): "
-                f"chmod 600 {path}, and if this is a shared machine change the keys"
-            )
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise CredentialsError(f"the keys in {path} cannot be read: {reason}") from error
 
 
 def read_credentials(path: Path) -> Credentials:
@@ -94,27 +104,30 @@ def read_credentials(path: Path) -> Credentials:
     """
     text = read_private(path)
     keys = _json_keys(text) if text.lstrip().startswith("{") else _aws_keys(text)
-    if keys is None or not all(keys):
+    if keys is None or not all(keys[:2]):
         raise CredentialsError(
             f"{path} holds no keys: wanted JSON with access_key and secret_key, or a section "
             "[default] with aws_access_key_id and aws_secret_access_key"
         )
-    return Credentials(*keys, str(path))
+    access_key, secret_key, session_token = keys
+    return Credentials(access_key, secret_key, str(path), session_token)
 
 
-def _json_keys(text: str) -> tuple[str, str] | None:
+def _json_keys(text: str) -> tuple[str, str, str] | None:
     try:
         content: Any = json.loads(text)
-        return str(content["access_key"]), str(content["secret_key"])
-    except (ValueError, KeyError, TypeError):
+        keys = str(content["access_key"]), str(content["secret_key"])
+        return *keys, str(content.get("session_token", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _aws_keys(text: str) -> tuple[str, str] | None:
+def _aws_keys(text: str) -> tuple[str, str, str] | None:
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(text)
         section = parser["default"]
-        return section["aws_access_key_id"], section["aws_secret_access_key"]
+        keys = section["aws_access_key_id"], section["aws_secret_access_key"]
+        return *keys, section.get("aws_session_token", "")
     except (configparser.Error, KeyError):
         return None
