@@ -1,5 +1,7 @@
 """What all tests share: waiting for conditions, free ports, recorded runs."""
 
+import os
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -30,6 +32,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def require_program(name: str, package: str = "") -> str:
+    """Return the path of a program of the system; skip without it, but not in CI.
+
+    deploy/setup.sh installs them where it may, so that in CI a missing one is a defect.
+    """
+    found = shutil.which(name)
+    if found is None:
+        missing = f"{name} is not installed: apt-get install {package or name}"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return found
 
 
 @pytest.fixture
