@@ -14,6 +14,8 @@ mariadb-server   the run catalog's database in production
 libmariadb-dev   mysqlclient is built against it
 pkg-config       finds it
 gcc              builds it
+oidc-agent-cli   gives the stager tokens
+chromium         logs in at an OpenID provider
 END
 }
 
@@ -49,15 +51,18 @@ if [ "$purpose" = test ]; then
     "$python" -c 'import os, sys, sysconfig
 sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
         missing="$missing python3-dev"
+    # Where a newer Node.js is there, it has npm with it, and Debian's would clash.
+    command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm"
     # shellcheck disable=SC2086
     [ -z "$missing" ] || apt_install $missing ||
         say "not installed, the tests that need them will be skipped:$missing"
 fi
 
 extras=dev
+[ "$purpose" = test ] && extras=dev,test
 # mysqlclient has no wheel for Linux: it is left out where it cannot be built.
 if [ "$purpose" = test ] && pkg-config --exists libmariadb 2>/dev/null; then
-    extras=dev,mariadb
+    extras=$extras,mariadb
 fi
 [ -x "$venv/bin/python" ] || { say "virtual environment in $venv"; "$python" -m venv "$venv"; }
 say "installing the package and what it needs (some minutes the first time)"
@@ -65,4 +70,9 @@ say "installing the package and what it needs (some minutes the first time)"
     grep -v '^WARNING: Location' || true
 "$venv/bin/python" -c 'import numba, h5py, zmq, boto3, pytest' ||
     { say "the installation failed; run: $venv/bin/pip install -e .[$extras]"; exit 1; }
+if [ "$purpose" = test ] && command -v npm >/dev/null 2>&1; then
+    say "an OpenID provider for the tests"
+    npm install --prefix tests/stager/oidc_provider --silent --no-audit --no-fund >/dev/null ||
+        say "npm could not install it: the test that needs it will be skipped"
+fi
 say "ready"

@@ -1,11 +1,13 @@
 """What all tests share: waiting for conditions, free ports, recorded runs."""
 
+import importlib
 import os
 import shutil
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -46,6 +48,13 @@ def require_program(name: str, package: str = "") -> str:
             pytest.fail(missing)
         pytest.skip(missing)
     return found
+
+
+def require_module(name: str) -> Any:
+    """Return a module of the extra ``test``; skip the file without it, but not in CI."""
+    if os.environ.get("CI"):
+        return importlib.import_module(name)
+    return pytest.importorskip(name, reason=f"{name} is not installed: pip install -e .[test]")
 
 
 @pytest.fixture

@@ -7,14 +7,16 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sim.s3 import S3Server
-from tests.stager.access import Site, iam
-from tests.stager.issuer import Issuer, serve
 from tests.stager.mariadb import MariaDb, start_server
 from tests.stager.staging import Folder
+
+if TYPE_CHECKING:
+    from tests.stager.access import Site
 
 _numbers = itertools.count(1)
 
@@ -80,8 +82,11 @@ def make_folder(s3: S3Server, path: Path) -> Folder:
 
 
 @pytest.fixture(scope="session")
-def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def _site(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Site]":
     """An issuer and a server with STS, for all tests."""
+    from tests.stager.access import Site, iam
+    from tests.stager.issuer import Issuer, serve
+
     with serve(Issuer()) as issuer:
         folder = tmp_path_factory.mktemp("sts")
         server = S3Server(folder, bucket="daq", iam=iam(issuer.url, "daq"))
@@ -93,8 +98,10 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def site(_site: Site) -> Site:
+def site(_site: "Site") -> "Site":
     """The issuer, without the faults of other tests, and the server that trusts it."""
+    from tests.stager.issuer import Issuer
+
     fresh, issuer = Issuer(), _site.issuer
     for name in ("life_s", "audience", "rotate", "down"):
         setattr(issuer, name, getattr(fresh, name))
@@ -103,7 +110,7 @@ def site(_site: Site) -> Site:
 
 
 @pytest.fixture
-def place(site: Site, tmp_path: Path) -> Folder:
+def place(site: "Site", tmp_path: Path) -> Folder:
     """An experiment's folder whose server has STS; the folder's own client has other keys."""
     folder = make_folder(site.server, tmp_path / "experiment")
     (folder.path / "s3" / "credentials.json").unlink()

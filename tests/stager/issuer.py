@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlsplit
 
-from joserfc import jwt
-from joserfc.jwk import RSAKey
+from tests.conftest import require_module
+
+require_module("joserfc")
+
+from joserfc import jwt  # noqa: E402
+from joserfc.jwk import RSAKey  # noqa: E402
 
 AUDIENCE = "daq-staging"
 CLIENT, SECRET = "daq", "a-client-secret-of-42-letters"

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from sim.s3 import S3Server
 from stager.once import complaints
-from tests.conftest import free_port, require_program
+from tests.conftest import free_port, require_module, require_program
 from tests.stager.access import WRITER, iam
 from tests.stager.conftest import make_folder
 
@@ -46,7 +45,7 @@ def provider() -> Iterator[str]:
 def agree(url: str, person: str) -> None:
     """Open the page, confirm the code, log in, agree."""
     chromium = require_program("chromium")
-    with sync_playwright() as playwright:
+    with require_module("playwright.sync_api").sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         try:
@@ -66,19 +65,22 @@ def test_a_person_logs_in_with_a_browser(provider: str, data: Path, tmp_path: Pa
     require_program("chromium")
     kept = tmp_path / "refresh.json"
     who = ["--issuer", provider, "--client-id", "daq-people"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "stager.main", "login", *who, "--refresh-token-file", str(kept)],
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout is not None
-    shown = ""
-    while not (found := re.search(r"or open (\S+)", shown)):
-        line = process.stdout.readline()
-        assert line, shown
-        shown += line
-    agree(found[1], "alice")
-    rest, _ = process.communicate(timeout=60)
+    ) as process:
+        try:
+            assert process.stdout is not None
+            shown = ""
+            while not (found := re.search(r"or open (\S+)", shown)):
+                line = process.stdout.readline()
+                assert line, shown
+                shown += line
+            agree(found[1], "alice")
+            rest, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 0
     assert f"logged in at {provider}" in rest
     with S3Server(tmp_path / "s3", "daq", iam=iam(provider, "daq")) as server:

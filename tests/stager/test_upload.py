@@ -139,8 +139,9 @@ class Appearing:
         try:
             return self._client.head_object(**arguments)
         finally:
-            body, self._body = self._body, b""
+            body = self._body if arguments["Key"].endswith(".mid") else b""
             if body:
+                self._body = b""
                 self._folder.client().put_object(
                     Bucket=arguments["Bucket"], Key=arguments["Key"], Body=body
                 )
