@@ -11,11 +11,9 @@ from analyzer.consumer import Consumer, Rows
 from analyzer.drift_consumer import DriftConsumer
 from analyzer.lookup import Tell
 from analyzer.quality_consumer import QualityConsumer
-from analyzer.recent import RecentEvents
 
 CONSUMERS: Final[list[Callable[[RunAnalysis], Consumer]]] = [
     DriftConsumer,
-    RecentEvents,
     QualityConsumer,
 ]
 """What takes the results of every run. To add one, write a `Consumer` and list it here."""

@@ -125,6 +125,9 @@ FIGURES: Final = (
     Figure("cut_short_frames", int, "frames whose clusters are not all found"),
     Figure("spark_frames", int, "frames that are sparks or hold more than 1e7 ADU in clusters"),
     Figure("empty_frames", int, "frames without cluster"),
+    Figure("bad_percent", float, "bad frames, in all"),
+    Figure("spark_percent", float, "sparks, in all frames that were analyzed"),
+    Figure("limits_violated", str, "figures out of limits at begin of run, with commas between"),
     *(
         figure
         for quantity, (_, meaning) in IMAGE_QUANTITIES.items()

@@ -19,6 +19,7 @@ from analyzer.figure_table import (
     pmt_key,
     slow_std_key,
 )
+from analyzer.limits import Limit, violated
 from analyzer.measure import FE55_KEV
 from analyzer.quality import RunQuality
 from analyzer.spectrum import PeakFit
@@ -38,15 +39,19 @@ def figures_of(
     exposure_s: float,
     duration_s: float | None,
     pedestals: Mapping[int, Mapping[str, Any]],
+    limits: Mapping[str, Limit],
 ) -> dict[str, Any]:
     """Return the figures of a run: key -> value, None where nothing is known.
 
     :param fit: of `quality`'s spectrum.
     :param at_begin: slow quantity -> what the ODB said at begin of run.
     :param pedestals: camera -> summary of its pedestal.
+    :param limits: quantity -> its limits.
     """
     values = dict(_figures(quality, fit, record, at_begin, exposure_s, duration_s, pedestals))
-    return {figure.key: _plain(values.get(figure.key), figure.kind) for figure in FIGURES}
+    plain = {figure.key: _plain(values.get(figure.key), figure.kind) for figure in FIGURES}
+    plain["limits_violated"] = ",".join(quantity.figure for quantity in violated(plain, limits))
+    return plain
 
 
 def _plain(value: Any, kind: type) -> Any:
@@ -73,6 +78,11 @@ def _figures(
     bad = (EventFlag.NO_CAMERA, EventFlag.BAD_FRAME, EventFlag.FAILED)
     yield "bad_frames", sum(flagged[flag] for flag in bad)
     yield "fallback_frames", flagged[EventFlag.FALLBACK_PEDESTAL]
+    looked_at = counts["frames"] + sum(flagged[flag] for flag in bad)
+    if looked_at:
+        yield "bad_percent", 100 - 100 * counts["frames"] / looked_at
+    if counts["frames"]:
+        yield "spark_percent", 100 * counts["spark_frames"] / counts["frames"]
     yield "cut_short_frames", flagged[EventFlag.CUT_SHORT]
     for quantity in IMAGE_QUANTITIES:
         moments = quality.image(quantity)

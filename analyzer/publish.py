@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from analyzer.arrivals import REASONS
 from analyzer.finisher import Outcome
+from analyzer.limits import LimitWatch
 from analyzer.online_run import OnlineRun
+from analyzer.quantities import QUANTITIES
 from analyzer.stream import SCHEMA
 from experiment.client import Client
 from experiment.constants import EQ_PERIODIC, RO_ALWAYS
@@ -32,9 +34,7 @@ _ALARM_CHARACTERS: Final = 79
 
 NOTHING_KNOWN: Final[dict[str, Any]] = {
     "Ready": False,
-    "Image mean": 0.0,
-    "Noise": 0.0,
-    "Clusters per frame": 0.0,
+    **{quantity.key: 0.0 for quantity in QUANTITIES},
     "PMT baseline": 0.0,
     "Fraction seen": 1.0,
     "Rate Hz": 0.0,
@@ -67,6 +67,7 @@ class Publisher:
         self._status = ("", "")
         self._mark = _Mark(time.monotonic())
         self._declare()
+        self._limits = LimitWatch(client)
 
     def _declare(self) -> None:
         client = self._client
@@ -120,6 +121,7 @@ class Publisher:
 
     def begin(self) -> None:
         """Count from zero: a run begins."""
+        self._limits.begin()
         self._mark = _Mark(time.monotonic())
         self._set_statistics(0, 0.0, 0.0)
 
@@ -149,7 +151,11 @@ class Publisher:
         missed = run.missed_of(None)
         if missed:
             text += f"; saw {100 * run.arrivals.fraction_seen:.0f}%: {missed}"
-        self.set_status(text, YELLOW if missed else GREEN)
+        self._limits.check(run.run, known, run.counts.analyzed)
+        beyond = self._limits.raised
+        if beyond:
+            text += f"; beyond limits: {', '.join(beyond)}"
+        self.set_status(text, YELLOW if missed or beyond else GREEN)
 
     def conclude(self, outcome: Outcome) -> None:
         """Publish what came of a run; who waits for it looks at the run number, written last."""

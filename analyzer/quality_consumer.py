@@ -1,8 +1,9 @@
 """The quality of a run as it goes: fed event by event, shown each second, written at its end."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -10,10 +11,17 @@ from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.consumer import Consumer, Rows
 from analyzer.dtypes import FIGURES_ROW
 from analyzer.figures import figures_of
+from analyzer.limits import limits_of
 from analyzer.quality import RunQuality
+from analyzer.quantities import QUANTITIES
+from analyzer.recent import RecentQuality
 from analyzer.results import open_results
+from analyzer.spectrum import PeakFit
 from analyzer.summary import duration_of, summary_of, summary_path, write_summary
 from analyzer.trigger_record import trigger_record
+
+FIT_PERIOD_S: Final = 10.0
+"""Least time between two fits of the 55Fe line while a run goes on; one takes some 15 ms."""
 
 
 class QualityConsumer(Consumer):
@@ -22,13 +30,38 @@ class QualityConsumer(Consumer):
     def __init__(self, analysis: RunAnalysis) -> None:
         super().__init__(analysis)
         self.quality = RunQuality(analysis.settings)
+        self._recent = RecentQuality(analysis.conditions.exposure_s)
+        self._slow = dict(analysis.slow.at_begin)
+        self._fit = PeakFit("too few", 0)
+        self._fit_due_s = 0.0
         self._end_time = 0
         self._figures: dict[str, Any] = {}
 
     def take(self, result: EventResult) -> None:
         """Add an event."""
         self.quality.add(result.rows)
+        self._recent.add(result.rows)
+        for reading in result.rows.get("slow", ()):
+            self._slow[reading["quantity"].decode()] = float(reading["value"])
         self._end_time = int(result.rows["events"]["timestamp"][0])
+
+    def variables(self) -> Mapping[str, Any]:
+        """Return what the last events were like, and the 55Fe line of the run so far."""
+        now = time.monotonic()
+        if now >= self._fit_due_s:
+            self._fit = self.quality.spectrum.fit()
+            self._fit_due_s = now + FIT_PERIOD_S
+        slow = {
+            quantity.key: self._slow[quantity.figure]
+            for quantity in QUANTITIES
+            if quantity.figure in self._slow
+        }
+        return {
+            **self._recent.variables(),
+            **slow,
+            "55Fe peak ADU": self._fit.mean,
+            "55Fe resolution %": 100 * self._fit.resolution,
+        }
 
     def finish(self) -> Mapping[str, Rows]:
         """Return the run's figures, one row of `FIGURES_ROW`, and its mean image."""
@@ -42,6 +75,7 @@ class QualityConsumer(Consumer):
             conditions.exposure_s,
             self._duration_s(),
             {camera: pedestal.summary() for camera, pedestal in analysis.pedestals().items()},
+            limits_of(conditions.odb),
         )
         row = np.zeros(1, FIGURES_ROW)
         for name in FIGURES_ROW.names or ():

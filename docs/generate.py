@@ -19,6 +19,7 @@ from typing import Any
 
 from analyzer.dtypes import DATASETS, titles
 from analyzer.pages import questions_page, stream_page
+from analyzer.quantities import QUANTITIES
 from analyzer.summary import KEYS
 from experiment.settings import Settings, describe
 from rawdata.datamodel.page import render as datamodel_page
@@ -138,7 +139,34 @@ def results_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+_LIMITS_HEAD = """# Limits of watched quantities
+
+Made by `python docs/generate.py` from `analyzer/quantities.py`; change that, not this page.
+
+Each quantity is a variable of `/Equipment/Analyzer/Variables` (MIDAS history plots it), has limits
+in `/Equipment/Analyzer/Limits/<quantity>` (`Low`, `High`, `Enabled`, `Violations`; edits count at
+once), and is a figure of the run's summary. Beyond them it raises the alarm `Analyzer <quantity>`.
+"""
+
+
+def limits_page() -> str:
+    """Return ``docs/reference/limits.md``."""
+    lines = [
+        _LIMITS_HEAD,
+        "| quantity | meaning | unit | low | high | watched | figure | look at |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in QUANTITIES:
+        cells = (
+            f"`{one.key}`", one.meaning, one.unit, f"{one.low:g}", f"{one.high:g}",
+            "y" if one.is_enabled else "n", f"`{one.figure}`", one.look,
+        )  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
+    "limits.md": limits_page,
     "stream.md": stream_page,
     "questions.md": questions_page,
     "settings.md": settings_page,

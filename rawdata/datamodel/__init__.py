@@ -20,7 +20,8 @@ from rawdata.datamodel.events import (
     preview_event_id,
     trigger_event_id,
 )
-from rawdata.datamodel.odb import ODB_KEYS, OdbKey
+from rawdata.datamodel.key import OdbKey
+from rawdata.datamodel.odb import ODB_KEYS
 from rawdata.datamodel.page import render
 from rawdata.datamodel.runlog import RUNLOG_COLUMNS, STORAGE_STATUS, SqlColumn
 

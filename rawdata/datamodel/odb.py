@@ -4,23 +4,11 @@ Those under ``/Configurations`` are the operator's, under CYGNO's names (ODB of 
 December 2023). Settings that belong to one equipment alone are told by its settings model.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
+from rawdata.datamodel.analyzer import ANALYZER_KEYS
+from rawdata.datamodel.key import OdbKey
 from rawdata.tid import Tid
-
-
-@dataclass(frozen=True)
-class OdbKey:
-    """One key of the ODB."""
-
-    path: str
-    tid: Tid
-    meaning: str
-    unit: str = ""
-    count: int = 1
-    """Number of values; 0 is any."""
-
 
 _CONFIGURATIONS: Final = (
     OdbKey("FreeRunning", Tid.BOOL, "Frames alone: digitizers are not read"),
@@ -162,12 +150,6 @@ _OTHERS: Final = (
             ("Last error", Tid.STRING, "The last thing that failed in this run", ""),
         )
     ),
-    OdbKey("/Equipment/Analyzer/Variables/Ready", Tid.BOOL, "Its kernels are compiled"),
-    OdbKey("/Equipment/Analyzer/Run/Run number", Tid.DWORD, "Which run these counts are of"),
-    OdbKey("/Equipment/Analyzer/Run/Events seen", Tid.DWORD, "Events that it received"),
-    OdbKey("/Equipment/Analyzer/Run/Events analyzed", Tid.DWORD, "Events in its result file"),
-    OdbKey("/Equipment/Analyzer/Run/Events lost", Tid.DWORD, "Events that it did not see"),
-    OdbKey("/Equipment/Analyzer/Run/Reco file", Tid.STRING, "Its result file"),
 )
 
 
@@ -181,4 +163,5 @@ ODB_KEYS: Final = (
     *_under("/Configurations", _CONFIGURATIONS),
     *_under("/Equipment/Trigger/Run", _TRIGGER_RUN),
     *_OTHERS,
+    *ANALYZER_KEYS,
 )

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -374,6 +376,54 @@ def test_another_program_follows_the_results_and_its_end_disturbs_nobody(bench):
     assert end["output"] == record["Reco file"]
     _, record = bench.take(list(physics(5)))
     assert record["Events seen"] == 5
+
+
+def test_a_quantity_beyond_its_limit_raises_one_alarm_until_it_is_well_again(bench):
+    """Limits are edited while the run goes on."""
+    limit = f"{PATH}/Limits/Noise"
+
+    def alarms():
+        return bench.client.get_triggered_alarms()
+
+    run = bench.begin()
+    made = list(physics(60))
+    bench.send(made[:20])
+    serial = iter(made[20:])
+
+    def another_event(condition):
+        """New events keep the checks going."""
+        bench.send([next(serial)])
+        end = time.monotonic() + 2
+        while not condition() and time.monotonic() < end:
+            bench.client.communicate(10)
+        return condition()
+
+    bench.client.odb_set(f"{limit}/Violations", 1)
+    bench.client.odb_set(f"{limit}/High", 1.0)
+    wait_until(lambda: another_event(lambda: "Analyzer Noise" in alarms()), 20, "the alarm")
+    assert re.search(r"Noise 2\.\d+ ADU, limit 1: sensor cooling", alarms()["Analyzer Noise"])
+    assert f"run {run}: noise of pixels without light (Noise) is 2." in bench.messages()
+    assert "beyond limits: Noise" in bench.odb("Common/Status")
+    bench.client.reset_alarm("Analyzer Noise")
+    checked = bench.odb("Variables/Events analyzed")
+    wait_until(
+        lambda: another_event(lambda: bench.odb("Variables/Events analyzed") > checked),
+        20,
+        "a check",
+    )
+    assert alarms() == {}
+    bench.client.odb_set(f"{limit}/High", 0.0)  # below Low: refused, the last one counts
+    bench.client.odb_set(f"{limit}/Low", 0.5)
+    wait_until(lambda: another_event(lambda: "High is 0.0: at least Low" in bench.messages()), 20)
+    bench.client.odb_set(f"{limit}/High", 6.0)
+    wait_until(lambda: another_event(lambda: "within its limits again" in bench.messages()), 20)
+    bench.client.odb_set(f"{limit}/High", 1.0)
+    wait_until(lambda: another_event(lambda: "Analyzer Noise" in alarms()), 20, "a second alarm")
+    bench.client.odb_set(limit, {"Low": 0.0, "High": 6.0}, remove_unspecified_keys=False)
+    bench.client.reset_alarm("Analyzer Noise")
+    sent = 60 - len(list(serial))
+    bench.end(run, sent)
+    assert bench.wait_for_results(run)["Events analyzed"] == sent
 
 
 def test_a_bad_setting_refuses_the_run_by_its_key(bench):

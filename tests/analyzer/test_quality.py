@@ -11,6 +11,7 @@ from analyzer.dtypes import ClusterFlag, EventFlag
 from analyzer.exact import Moments
 from analyzer.figure_table import FIGURES
 from analyzer.figures import figures_of
+from analyzer.limits import limits_of
 from analyzer.quality import RunQuality
 from analyzer.settings import AnalyzerSettings
 from analyzer.trigger_record import trigger_record
@@ -23,7 +24,8 @@ def figures(events, odb=None, exposure_s=0.5, duration_s=100.0, pedestals=None):
         quality.add(rows)
     record = trigger_record(odb or {}, 7)
     fit = quality.spectrum.fit()
-    return figures_of(quality, fit, record, {}, exposure_s, duration_s, pedestals or {})
+    pedestals = pedestals or {}
+    return figures_of(quality, fit, record, {}, exposure_s, duration_s, pedestals, limits_of({}))
 
 
 # one event -------------------------------------------------------------------------------------
@@ -152,7 +154,9 @@ def test_readings_of_slow_control_are_averaged_or_else_taken_from_the_odb():
     quality.add(rows)
     at_begin = {"gas_pressure_mbar": 1.0, "humidity_percent": 40.0}
     record = trigger_record({}, 7)
-    found = figures_of(quality, quality.spectrum.fit(), record, at_begin, 0.3, None, {})
+    found = figures_of(
+        quality, quality.spectrum.fit(), record, at_begin, 0.3, None, {}, limits_of({})
+    )
     assert found["gas_pressure_mbar"] == 901.0
     assert found["gas_pressure_std_mbar"] == pytest.approx(math.sqrt(2))
     assert found["humidity_percent"] == 40.0
@@ -204,7 +208,7 @@ def test_parts_merge_to_what_the_whole_is(cuts):
         for rows in reversed(events[begin:end]):  # nor does the order count
             part.add(rows)
         merged.merge(part)
-    args = (whole.spectrum.fit(), trigger_record({}, 7), {}, 0.3, 10.0, {})
+    args = (whole.spectrum.fit(), trigger_record({}, 7), {}, 0.3, 10.0, {}, limits_of({}))
     fit = merged.spectrum.fit()
     assert fit.mean == args[0].mean
     assert figures_of(merged, fit, *args[1:]) == figures_of(whole, *args)

@@ -19,7 +19,7 @@ def generate() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["settings.md", "datamodel.md", "results.md"])
+@pytest.mark.parametrize("name", ["settings.md", "datamodel.md", "results.md", "limits.md"])
 def test_the_page_is_not_stale(name: str, generate: ModuleType) -> None:
     page = (DOCS / "reference" / name).read_text()
     assert page == generate.PAGES[name](), "run: make docs"
