@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from stager import records as _records  # noqa: F401 - its tables are part of the catalog
 from stager import schema
-from stager.database import explain, is_conflict, is_lost, open_engine
+from stager.database import explain, is_conflict, is_lost, missing_file, open_engine
 from stager.errors import CatalogBusyError, CatalogError, CatalogLostError
 
 T = TypeVar("T")
@@ -30,13 +30,15 @@ class Catalog:
     """A connection to the catalog, whose schema is made or brought up to date at once.
 
     :param url: SQLAlchemy URL; ``sqlite:////data/catalog.sqlite`` or a MariaDB.
-    :raises CatalogError: if it cannot be reached, or its schema is newer than this program.
+    :param upgrade: False where it is only to be read: nothing is made, nothing changed.
+    :raises CatalogError: if it cannot be reached, its schema is newer than this program, or is
+        older and must not be changed.
     """
 
     wait_s = 0.0
     """How long `persist` waits for a database that is gone [s]."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, upgrade: bool = True) -> None:
         self.shown_url = make_url(url).render_as_string(hide_password=True)
         try:
             self._engine = open_engine(url)
@@ -49,13 +51,12 @@ class Catalog:
         self.on_wait: Callable[[str], None] = lambda reason: None
         """Called several times a second while a lost database is waited for, with one line that
         says so; what it raises ends the wait."""
+        if not upgrade and (missing := missing_file(url)):
+            raise CatalogError(f"there is no catalog {missing}; cygno-stager once makes it")
+        engine = self._writing if upgrade else self._engine
         try:
-            with (
-                self._translated(),
-                self._writing.connect() as connection,
-                connection.begin(),
-            ):
-                schema.upgrade(connection, self.shown_url)
+            with self._translated(), engine.connect() as connection, connection.begin():
+                schema.check(connection, self.shown_url, upgrade)
         except BaseException:
             self.close()
             raise

@@ -77,6 +77,28 @@ def configure(
     )
 
 
+def find_catalog(
+    options: Mapping[str, Any],
+    folder: Path | None,
+    client: Client | None,
+    config_file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> str:
+    """Return the URL of the catalog, for whoever only reads it: there may be no data folder here.
+
+    :raises ConfigurationError: as `configure`.
+    """
+    settings, _ = settings_of(options, folder, client, config_file, environment)
+    if not settings.catalog and folder is None and not settings.data_dir and client is None:
+        raise ConfigurationError(
+            "which catalog? give --catalog URL, --experiment DIR or --data-dir DIR, or set "
+            f"{environment_name('catalog')}"
+        )
+    if settings.catalog:
+        return _catalog_url(settings.catalog, Path())
+    return _catalog_url("", folder or _data_dir(settings, folder, client))
+
+
 def settings_of(
     options: Mapping[str, Any],
     folder: Path | None,

@@ -1,5 +1,6 @@
 """Connections to the databases that a catalog may be in, and what their failures mean."""
 
+import os
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -45,6 +46,14 @@ _CONFLICTS: Final = (1020, 1205, 1213)
 def is_sqlite(url: URL) -> bool:
     """Tell whether a catalog is a file of its own."""
     return url.get_backend_name() == "sqlite"
+
+
+def missing_file(url: str) -> str:
+    """Return the path of an SQLite catalog that is not there, empty if it is, or needs no file."""
+    parsed = make_url(url)
+    if not is_sqlite(parsed) or not parsed.database or os.path.exists(parsed.database):
+        return ""
+    return parsed.database
 
 
 def open_engine(url: str) -> Engine:

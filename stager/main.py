@@ -5,7 +5,7 @@ import sys
 import typer
 
 from experiment.errors import ExperimentError
-from stager.commands import login, look, stage
+from stager.commands import catalog, login, look, stage
 from stager.commands.shared import complain
 from stager.errors import ConfigurationError, StagerError
 from stager.masking import mask_tracebacks
@@ -21,6 +21,7 @@ app.command()(stage.once)
 app.command()(stage.daemon)
 app.command()(look.status)
 app.command()(login.login)
+app.add_typer(catalog.app, name="catalog")
 
 
 def main() -> None:

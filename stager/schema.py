@@ -7,9 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from stager.database import BUSY_TIMEOUT_S
+from stager.database import BUSY_TIMEOUT_S, explain, missing_file, open_engine
 from stager.errors import CatalogError
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -32,10 +33,10 @@ def present(connection: Connection) -> str:
     return connection.execute(text(f"SELECT version_num FROM {_VERSION}")).scalar() or ""
 
 
-def upgrade(connection: Connection, shown_url: str) -> None:
-    """Bring the schema up to date; nothing happens where it is.
+def check(connection: Connection, shown_url: str, upgrade: bool) -> None:
+    """See that the schema is this program's, bring it up to date if that is wanted.
 
-    :raises CatalogError: if it is newer than this program.
+    :raises CatalogError: if it is newer than this program, or older and must not be changed.
     """
     revision = present(connection)
     if revision and revision not in revisions():
@@ -44,8 +45,15 @@ def upgrade(connection: Connection, shown_url: str) -> None:
             f"{revisions()[-1]}: it was written by a newer version; update cygno-daq, or name "
             "another catalog"
         )
-    if revision != revisions()[-1]:
-        move(connection, revisions()[-1])
+    if revision == revisions()[-1]:
+        return
+    if not upgrade:
+        raise CatalogError(
+            f"the catalog {shown_url} has {f'schema {revision}' if revision else 'no schema'}, "
+            f"this program reads {revisions()[-1]}: let cygno-stager catalog migrate change it, "
+            "with the rights to do so"
+        )
+    move(connection, revisions()[-1])
 
 
 def move(connection: Connection, target: str) -> None:
@@ -68,6 +76,42 @@ def move(connection: Connection, target: str) -> None:
             return  # another stager did it while we waited for the lock
         is_up = here == "base" or (target != "base" and here < target)
         (command.upgrade if is_up else command.downgrade)(config, target)
+
+
+def revision_of(url: str) -> str:
+    """Return the revision of a catalog, empty if it is not there or has none of our tables."""
+    if missing_file(url):
+        return ""
+    with _connection(url) as connection:
+        return present(connection)
+
+
+def migrate(url: str, target: str) -> None:
+    """Bring a catalog to a revision. :raises CatalogError: if that failed."""
+    with _connection(url) as connection:
+        move(connection, target)
+
+
+def is_back(before: str, target: str) -> bool:
+    """Tell whether going from one revision to another undoes something.
+
+    >>> is_back("0003", "0002"), is_back("0002", "0003"), is_back("0002", "base")
+    (True, False, True)
+    """
+    return bool(before) and (target == "base" or target < before)
+
+
+@contextmanager
+def _connection(url: str) -> Iterator[Connection]:
+    engine = open_engine(url).execution_options(begin="BEGIN IMMEDIATE")
+    try:
+        with engine.connect() as connection, connection.begin():
+            yield connection
+    except SQLAlchemyError as error:
+        shown_url = make_url(url).render_as_string(hide_password=True)
+        raise CatalogError(explain(shown_url, error)) from error
+    finally:
+        engine.dispose()
 
 
 @contextmanager
