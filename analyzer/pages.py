@@ -1,10 +1,11 @@
-"""Pages of the reference that are made from the code: the stream of results, and the questions."""
+"""Pages of the reference that are made from the code: stream of results, questions, ROOT files."""
 
 import inspect
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from analyzer.cygno_branches import CLUSTERS, EVENTS, PEAKS, REDPIXELS, WAVES
 from analyzer.dtypes import DATASETS, EVENT, untitled
 from analyzer.questions import QUESTIONS, Question
 from analyzer.spectra import AXES
@@ -179,3 +180,50 @@ def _spectra() -> Iterable[str]:
         scale = ", logarithmic" if axis.is_log else ""
         edges = f"{axis.low:g} | {axis.high:g}"
         yield f"| `{name}` | {axis.title} | {axis.unit} | {edges} | {axis.bins}{scale} |"
+
+
+_ROOT = """# ROOT files
+
+Made by `python docs/generate.py` from `analyzer/cygno_branches.py`; change that, not this page.
+
+`cygno-analyzer file RUN --format root` writes `reco_run%05d.root` with the trees of CYGNO's
+reconstruction (CYGNUS-RD/reconstruction, branch winter23), under its names and types, so that plots
+made for that read it. It needs the extra `root`: `pip install 'cygno-daq[root]'`.
+
+**x and y are CYGNO's**, which turns a frame before it measures in it: its x is our row, and its y
+counts our columns from the other side: `x = row`, `y = columns - 1 - column`. The HDF5 file has
+columns and rows of the raw frame, see [results](results.md).
+
+**What is not in it**, as with CYGNO: frames that are sparks; clusters whose centre is outside of
+the acceptance; events without a camera, and frames that could not be read. The HDF5 file has all
+of them, flagged. Not written: the trees `PMT_Avg_Events` and `GEM_Events`, and the branches of
+times (`t_*`, `lp_len`).
+
+The string `Reco_attributes` is a JSON object with what the HDF5 file has as attributes: settings,
+pedestals, counts. `gitHash` is the version of this software.
+"""
+
+
+def root_page() -> str:
+    """Return ``docs/reference/root.md``."""
+    lines = [_ROOT, "## Events\n", "One entry for each frame.\n", *_branches(EVENTS, "")]
+    lines += ["", "For each cluster, brightest first:\n", *_branches(CLUSTERS, "nSc")]
+    lines += ["", "For each pixel of the clusters (`Keep from`):\n"]
+    lines += _branches(REDPIXELS, "nRedpix")
+    lines += ["", "## PMT_Events\n"]
+    lines += [
+        "One entry for each waveform of the channels that the setting `PMT channels` names.\n"
+    ]
+    lines += [*_branches(WAVES, ""), "", "For each pulse:\n", *_branches(PEAKS, "pmt_wf_nPeaks")]
+    return "\n".join(lines) + "\n"
+
+
+def _branches(branches: Mapping[str, tuple[str, str]], counter: str) -> list[str]:
+    """Return a table of branches, with the branch that counts them."""
+    index = f"[{counter}]" if counter else ""
+    letters = {"int32": "I", "float32": "F"}
+    lines = ["| branch | holds |", "|---|---|"]
+    lines += [
+        f"| `{name}{index}/{letters[kind]}` | {text} |" for name, (kind, text) in branches.items()
+    ]
+    return lines

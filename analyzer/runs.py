@@ -4,11 +4,13 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.conditions import conditions_of, settings_of
+from analyzer.consumer import Rows
 from analyzer.consumers import Consumers
 from analyzer.drs4 import Drs4Tables, read_tables
 from analyzer.errors import PedestalError, RunDataError
@@ -18,6 +20,7 @@ from analyzer.pedestal_run import PedestalRun
 from analyzer.pipeline import Pipeline
 from analyzer.record import Counts, begin_attributes, end_attributes
 from analyzer.results import ResultsWriter
+from analyzer.root_file import RootWriter
 from analyzer.run_files import run_number_of
 from analyzer.settings import AnalyzerSettings
 from analyzer.slow_control import is_slow_event
@@ -26,6 +29,15 @@ from rawdata.errors import RawDataError
 from rawdata.event import END_OF_RUN, Event
 from rawdata.odbdump import parse_dump
 from rawdata.runfile import RunFile, RunFileError
+
+
+class Format(StrEnum):
+    """Formats of results."""
+
+    HDF5 = "hdf5"
+    ROOT = "root"
+    """CYGNO's trees, with the pixels of clusters."""
+
 
 Progress = Callable[[int, float], object]
 """``progress(events, part)``: told how many events are analyzed and the part of the file read."""
@@ -76,6 +88,7 @@ def analyze_run(
     makes_pedestal: bool = True,
     partial: Path | None = None,
     accept: Callable[[Counts], bool] = lambda _: True,
+    format: Format = Format.HDF5,
 ) -> RunSummary:
     """Analyze a run file; the results appear at `output` when they are whole.
 
@@ -86,13 +99,14 @@ def analyze_run(
     :param tell: told what a person should know, one line each.
     :param partial: name of the results while they are written; None adds ``.partial``.
     :param accept: asked with the run's counts whether the results shall be kept.
+    :param format: of the results.
     :raises RunDataError: if the file cannot be read at all.
     :raises AnalyzerError: if its pedestal, its settings or the output are no good.
     """
     began = time.monotonic()
     try:
         with RunFile(source) as file:
-            reader = _Reader(file, source, output, settings)
+            reader = _Reader(file, source, output, settings, format)
             summary = reader.run(lookup, workers, tell, progress, makes_pedestal, partial, accept)
     except RunFileError as error:
         raise RunDataError(str(error)) from error
@@ -104,12 +118,20 @@ class _Reader:
     """One run file on its way through the analysis."""
 
     def __init__(
-        self, file: RunFile, source: Path, output: Path, settings: AnalyzerSettings | None
+        self,
+        file: RunFile,
+        source: Path,
+        output: Path,
+        settings: AnalyzerSettings | None,
+        format: Format,
     ) -> None:
         odb = file.odb_begin or {}
         self.file = file
         self.conditions = conditions_of(odb, run_number_of(source, file))
         chosen = settings or settings_of(odb, str(source)) or AnalyzerSettings()
+        if format is Format.ROOT:
+            chosen = chosen.model_copy(update={"keep_pixels": True})
+        self.format = format
         self.analysis = RunAnalysis(self.conditions, chosen, tables_of(chosen))
         self.summary = RunSummary(self.conditions.run, source, output)
         self.end_time = 0
@@ -130,7 +152,17 @@ class _Reader:
         if conditions.is_pedestal and makes_pedestal:
             pedestal = PedestalRun(conditions, settings)
         attributes = begin_attributes(conditions, settings, summary.source.name)
-        writer = ResultsWriter(summary.output, attributes, partial)
+        writer: ResultsWriter | RootWriter
+        if self.format is Format.ROOT:
+            writer = RootWriter(
+                summary.output,
+                attributes,
+                partial,
+                pmt_channels=settings.pmt_channels,
+                slow_control=self.analysis.slow.at_begin,
+            )
+        else:
+            writer = ResultsWriter(summary.output, attributes, partial)
         consumers = Consumers(self.analysis, tell)
         try:
             with Pipeline[EventResult](workers) as pipeline:
@@ -149,7 +181,8 @@ class _Reader:
             writer.abandon()
             raise
         summary.is_written = True
-        consumers.conclude(summary.output)
+        if self.format is Format.HDF5:  # what lies beside the results is made from them
+            consumers.conclude(summary.output)
         if not summary.counts.seen:
             tell(f"{summary.source}: run {summary.run} has no trigger events", True)
         if pedestal is not None:
@@ -159,7 +192,7 @@ class _Reader:
     def _read(
         self,
         pipeline: Pipeline[EventResult],
-        writer: ResultsWriter,
+        writer: ResultsWriter | RootWriter,
         consumers: Consumers,
         lookup: PedestalLookup,
         pedestal: PedestalRun | None,
@@ -194,7 +227,7 @@ class _Reader:
                     take(result)
                 lookup.equip(self.analysis, event, counts.seen, tell)
                 slow = self.analysis.slow.rows_before(counts.seen)
-                pipeline.submit(functools.partial(self.analysis.analyze, event, counts.seen, slow))
+                pipeline.submit(functools.partial(self._analyze, event, counts.seen, slow))
                 counts.seen += 1
                 self.end_time = event.timestamp
         except RunFileError as error:
@@ -208,6 +241,13 @@ class _Reader:
             self.analysis.odb_end = parse_dump(event.text)
         except RawDataError as error:
             tell(f"{self.summary.source}: ODB dump at end of run: {error}", True)
+
+    def _analyze(self, event: Event, index: int, slow: Rows) -> EventResult:
+        """Analyze an event, in one of the threads."""
+        result = self.analysis.analyze(event, index, slow)
+        if self.format is Format.ROOT:
+            result.rows.update(RootWriter.measure(self.analysis, event, result))
+        return result
 
     def _write_pedestal(self, pedestal: PedestalRun, tell: Tell) -> None:
         path = self.summary.output.with_name(pedestal_name(self.summary.run))

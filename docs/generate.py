@@ -4,8 +4,8 @@
 `experiment.settings.Settings` in a module ``<room>.settings`` that has a place in the ODB, by its
 ``odb_path`` or the module's ``ODB_PATH``. ``datamodel.md`` is what `rawdata.datamodel` says of
 itself, ``results.md`` what the analyzer's row types say of their columns, ``stream.md`` and
-``questions.md`` what other programs may get from it. With ``--check`` nothing is written; stale
-pages are named and the exit code is 1.
+``questions.md`` what other programs may get from it, ``root.md`` what CYGNO's trees hold. With
+``--check`` nothing is written; stale pages are named and the exit code is 1.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.dtypes import DATASETS, titles
-from analyzer.pages import questions_page, stream_page
+from analyzer.pages import questions_page, root_page, stream_page
 from analyzer.quantities import QUANTITIES
 from analyzer.summary import KEYS
 from experiment.settings import Settings, describe
@@ -169,6 +169,7 @@ PAGES = {
     "limits.md": limits_page,
     "stream.md": stream_page,
     "questions.md": questions_page,
+    "root.md": root_page,
     "settings.md": settings_page,
     "datamodel.md": datamodel_page,
     "results.md": results_page,

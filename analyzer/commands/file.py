@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -24,11 +24,15 @@ from analyzer.errors import AnalyzerError
 from analyzer.lookup import PedestalLookup
 from analyzer.pedestal_files import pedestal_name
 from analyzer.results import results_name
+from analyzer.root_file import root_name
 from analyzer.run_files import find_run
-from analyzer.runs import RunSummary, analyze_run
+from analyzer.runs import Format, RunSummary, analyze_run
 from analyzer.settings import AnalyzerSettings
 from rawdata.errors import RawDataError
 from rawdata.runfile import RunFile
+
+FILE_ENDINGS: Final = (".h5", ".hdf5", ".root")
+"""Endings of an output that is one file and no folder."""
 
 
 def file(
@@ -46,10 +50,16 @@ def file(
     ] = None,
     data: Data = None,
     profile_name: ProfileName = None,
+    format: Annotated[
+        Format,
+        typer.Option(
+            help="hdf5, or root with the trees of CYGNO's reconstruction (needs the extra 'root').",
+        ),
+    ] = Format.HDF5,
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, help="Threads; 0: one a core.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Analyze run files: clusters of every frame, every waveform, into an HDF5 file a run.
+    """Analyze run files: clusters of every frame, every waveform, into a file a run.
 
     A pedestal run among them makes its pedestal file beside its results. A damaged file gives the
     results of its whole events, and exit code 1.
@@ -61,11 +71,13 @@ def file(
       cygno-analyzer file 1101 1102 1104 --data /data -o results/ -j 4 --json
 
       cygno-analyzer file run01104.mid --pedestal 1101
+
+      cygno-analyzer file run01104.mid --format root -o reco_run01104.root
     """
     settings = settings_of_profile(profile_name)
     folders = [Path(), *(data or [])]
     sources = [find_run(run, folders) for run in runs]
-    outputs = _outputs(sources, output)
+    outputs = _outputs(sources, output, format)
     given = _given_pedestal(pedestal, sources, folders, settings) if pedestal else None
     is_whole = True
     for source, target in zip(sources, outputs, strict=True):
@@ -80,6 +92,7 @@ def file(
                     workers=jobs or os.cpu_count() or 1,
                     tell=say,
                     progress=advance,
+                    format=format,
                 )
         except (AnalyzerError, RawDataError) as error:
             complain(str(error))
@@ -95,14 +108,14 @@ def file(
         raise typer.Exit(1)
 
 
-def _outputs(sources: list[Path], output: Path | None) -> list[Path]:
+def _outputs(sources: list[Path], output: Path | None, format: Format) -> list[Path]:
     """Return the results file of each run.
 
     :raises BadParameter: if several runs would go to one file.
     """
     if output is not None and len(sources) == 1 and not output.is_dir() and output.suffix:
         return [output]
-    if output is not None and output.suffix in (".h5", ".hdf5") and not output.is_dir():
+    if output is not None and output.suffix in FILE_ENDINGS and not output.is_dir():
         raise typer.BadParameter(
             f"{output} is one file for {len(sources)} runs; give a folder", param_hint="--output"
         )
@@ -110,7 +123,10 @@ def _outputs(sources: list[Path], output: Path | None) -> list[Path]:
     for source in sources:
         with RunFile(source) as opened:
             number = opened.run_number
-        name = results_name(number) if number is not None else f"{source.name}.reco.h5"
+        if format is Format.ROOT:
+            name = root_name(number) if number is not None else f"{source.name}.reco.root"
+        else:
+            name = results_name(number) if number is not None else f"{source.name}.reco.h5"
         names.append((output or source.parent) / name)
     return names
 

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 
 import pytest
+import uproot
 
 from analyzer.main import main
 from analyzer.pedestal_files import pedestal_name, write_pedestals
@@ -144,6 +145,15 @@ def test_what_is_wrong_is_said_without_a_traceback(
     assert done.returncode == code
     assert text in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
+
+
+def test_results_may_be_cygnos_trees(runs, command):
+    done = command("file", runs / "run00009.mid", "--format", "root", "-o", runs / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    output = json.loads(done.stdout)["output"]
+    assert output == str(runs / "out" / "reco_run00009.root")
+    with uproot.open(output) as file:
+        assert file["Events"]["nSc"].array().tolist() == [1] * 5
 
 
 def test_a_profile_changes_the_settings(runs, command):

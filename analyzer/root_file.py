@@ -1,0 +1,226 @@
+"""Results as a ROOT file with CYGNO's trees, written as the run goes, renamed when it is whole."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+import rawdata
+from analyzer import cygno_tree as tree
+from analyzer.analysis import EventResult, RunAnalysis
+from analyzer.cygno_branches import (
+    CLUSTERS,
+    ENVIRONMENT,
+    EVENTS,
+    MISSING,
+    PEAKS,
+    PMT_CHANNELS,
+    REDPIXELS,
+    WAVES,
+)
+from analyzer.dtypes import REDPIX
+from analyzer.errors import ResultsError
+from analyzer.replace import publish
+from rawdata.event import Event
+
+PARTIAL: Final = ".partial"
+
+_BATCH_FRAMES: Final = 500
+_BATCH_ROWS: Final = 500_000
+"""Rows of pixels or pulses that wait at most: so memory does not grow with the run."""
+
+_COUNTERS: Final = {"sc": "nSc", "redpix": "nRedpix", "pmt_peak": "pmt_wf_nPeaks"}
+"""Group of jagged branches -> the branch that counts them."""
+
+NOT_INSTALLED: Final = (
+    "ROOT files need the packages uproot and awkward: pip install 'cygno-daq[root]'"
+)
+
+
+def root_name(run: int) -> str:
+    """Return the name of a run's ROOT file; CYGNO's ends in ``_3D.root``, after its clustering.
+
+    >>> root_name(42)
+    'reco_run00042.root'
+    """
+    return f"reco_run{run:05d}.root"
+
+
+class RootWriter:
+    """Writes the results of a run; `close` gives the file its name, without it it stays partial.
+
+    :param pmt_channels: channels whose waveforms have entries.
+    :param slow_control: quantity -> value, as at begin of run.
+    :raises ResultsError: here and in all methods, if the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        attributes: Mapping[str, Any],
+        partial: Path | None = None,
+        *,
+        pmt_channels: Sequence[int] = PMT_CHANNELS,
+        slow_control: Mapping[str, float] | None = None,
+    ) -> None:
+        try:
+            import awkward
+            import uproot
+        except ImportError as error:
+            raise ResultsError(NOT_INSTALLED) from error
+        self._awkward = awkward
+        self.path = path
+        self.partial = partial or path.with_name(path.name + PARTIAL)
+        self._attributes = dict(attributes)
+        self._run = int(attributes["run"])
+        self._exposure_s = float(attributes["exposure_s"])
+        self._channels = list(pmt_channels)
+        self._environment = dict.fromkeys(ENVIRONMENT, MISSING)
+        for quantity, value in (slow_control or {}).items():
+            self._note_slow(quantity, value)
+        self._frames: list[tree.Columns] = []
+        self._clusters: list[tree.Columns] = []
+        self._pixels: list[tree.Columns] = []
+        self._waves: list[npt.NDArray[Any]] = []
+        self._pulses: list[npt.NDArray[Any]] = []
+        self._waiting = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = uproot.recreate(self.partial)
+            self._events = self._tree("Events", EVENTS, {"sc": CLUSTERS, "redpix": REDPIXELS})
+            self._pmts = self._tree("PMT_Events", WAVES, {"pmt_peak": PEAKS})
+        except OSError as error:
+            raise self._failed(error) from error
+
+    @staticmethod
+    def measure(analysis: RunAnalysis, event: Event, result: EventResult) -> dict[str, Any]:
+        """Return what an event's entries need beside its results; threads call it."""
+        return {"cmos": tree.measure_cmos(analysis, event, result)}
+
+    def append(self, rows: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Add the rows of one event: dataset -> rows. Rows that belong to no event are left out."""
+        for row in rows.get("slow", ()):
+            quantity = bytes(row["quantity"]).rstrip(b"\0").decode()
+            self._note_slow(quantity, float(row["value"]))
+        if "cmos" not in rows:
+            return
+        events = {int(row["camera"]): row for row in rows["events"]}
+        for frame in rows["cmos"]:
+            self._add_frame(frame, events[int(frame["camera"])], rows)
+        waves = rows.get("waveforms")
+        if waves is not None and len(waves):
+            self._waves.append(waves[np.isin(waves["channel"], self._channels)])
+            self._pulses.append(rows["pulses"])
+        if len(self._frames) >= _BATCH_FRAMES or self._waiting >= _BATCH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring all entries into the file."""
+        try:
+            if self._frames:
+                counts = [len(part["sc_size"]) for part in self._clusters]
+                pixels = [len(part["redpix_iz"]) for part in self._pixels]
+                self._events.extend(
+                    {
+                        **tree.join(self._frames, EVENTS),
+                        "sc": self._jagged(tree.join(self._clusters, CLUSTERS), counts, "sc"),
+                        "redpix": self._jagged(
+                            tree.join(self._pixels, REDPIXELS), pixels, "redpix"
+                        ),
+                    }
+                )
+            if self._waves:
+                waves = np.concatenate(self._waves)
+                numbers, peaks = tree.peak_columns(waves, np.concatenate(self._pulses))
+                columns = tree.wave_columns(self._run, waves, self._exposure_s)
+                self._pmts.extend({**columns, "pmt_peak": self._jagged(peaks, numbers, "pmt_peak")})
+        except OSError as error:
+            raise self._failed(error) from error
+        for waiting in (self._frames, self._clusters, self._pixels, self._waves, self._pulses):
+            waiting.clear()
+        self._waiting = 0
+
+    def close(self, attributes: Mapping[str, Any]) -> Path:
+        """Write how the run was analyzed, and give the file its name."""
+        self.flush()
+        content = {
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in {**self._attributes, **attributes}.items()
+        }
+        try:
+            self._file["gitHash"] = rawdata.__version__
+            self._file["Reco_attributes"] = json.dumps(content, default=str)
+            self._file.close()
+            publish(self.partial, self.path)
+        except OSError as error:
+            raise self._failed(error) from error
+        return self.path
+
+    def abandon(self, *, keep: bool = False) -> None:
+        """Let go of the file; remove it unless it is to be kept as it is, partial."""
+        try:
+            if keep:
+                self.flush()
+            self._file.close()
+        except (OSError, ResultsError):
+            pass
+        if not keep:
+            self.partial.unlink(missing_ok=True)
+
+    def _tree(
+        self,
+        name: str,
+        plain: Mapping[str, tuple[str, str]],
+        groups: Mapping[str, Mapping[str, tuple[str, str]]],
+    ) -> Any:
+        types = {branch: kind for branch, (kind, _) in plain.items()}
+        for group, branches in groups.items():
+            fields = [f"{b.removeprefix(group + '_')}: {kind}" for b, (kind, _) in branches.items()]
+            types[group] = f"var * {{{', '.join(fields)}}}"
+        return self._file.mktree(
+            name,
+            types,
+            counter_name=_COUNTERS.__getitem__,
+            field_name=lambda group, field: f"{group}_{field}",
+        )
+
+    def _add_frame(
+        self, frame: npt.NDArray[Any], event: npt.NDArray[Any], rows: Mapping[str, Any]
+    ) -> None:
+        camera, columns = frame["camera"], int(frame["columns"])
+        clusters = rows["clusters"]
+        clusters = clusters[clusters["camera"] == camera]
+        pixels = rows.get("redpix", np.zeros(0, REDPIX))
+        pixels = pixels[pixels["camera"] == camera]
+        clusters, pixels, first = tree.frame_clusters(clusters, pixels)
+        entry = {
+            "run": self._run,
+            "event": frame["event"],
+            "pedestal_run": frame["pedestal_run"],
+            "cmos_integral": frame["integral"],
+            "cmos_mean": frame["mean"],
+            "cmos_rms": frame["rms"],
+            "camera": camera,
+            "flags": event["flags"],
+            **self._environment,
+        }
+        self._frames.append({name: np.array([value]) for name, value in entry.items()})
+        self._clusters.append(tree.cluster_columns(clusters, columns, first))
+        self._pixels.append(tree.pixel_columns(pixels, columns))
+        self._waiting += len(pixels) + len(clusters)
+
+    def _note_slow(self, quantity: str, value: float) -> None:
+        """Take a reading of slow control, which holds until the next one."""
+        for branch, (wanted, factor) in ENVIRONMENT.items():
+            if wanted == quantity:
+                self._environment[branch] = value * factor
+
+    def _jagged(self, columns: tree.Columns, counts: Any, group: str) -> Any:
+        fields = {name.removeprefix(f"{group}_"): values for name, values in columns.items()}
+        return self._awkward.unflatten(self._awkward.zip(fields), np.asarray(counts, np.int64))
+
+    def _failed(self, error: OSError) -> ResultsError:
+        return ResultsError(f"results {self.partial} cannot be written: {error}")
