@@ -4,6 +4,7 @@ import importlib
 import os
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,11 +38,12 @@ def free_port() -> int:
 
 
 def require_program(name: str, package: str = "") -> str:
-    """Return the path of a program of the system; skip without it, but not in CI.
+    """Return the path of a program, beside Python or of the system; skip without it, but not in CI.
 
     deploy/setup.sh installs them where it may, so that in CI a missing one is a defect.
     """
-    found = shutil.which(name)
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which(name, path=places)
     if found is None:
         missing = f"{name} is not installed: apt-get install {package or name}"
         if os.environ.get("CI"):
