@@ -4,6 +4,7 @@ An event's result depends on its bytes, on the run's pedestals and on the settin
 else: so neither the number of threads nor the way the event came in can change a number.
 """
 
+import math
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,7 +17,17 @@ import numpy.typing as npt
 from analyzer.conditions import RunConditions
 from analyzer.drift import DriftWatch, exceeds
 from analyzer.drs4 import Drs4Tables
-from analyzer.dtypes import CLUSTER, EVENT, PULSE, REDPIX, TILE, WAVEFORM, EventFlag
+from analyzer.dtypes import (
+    CLUSTER,
+    EVENT,
+    PULSE,
+    REDPIX,
+    TILE,
+    TRIGGER,
+    WAVEFORM,
+    EventFlag,
+    TriggerFlag,
+)
 from analyzer.frames import decode_frame
 from analyzer.images import ImageAnalysis
 from analyzer.levels import Levels
@@ -25,7 +36,7 @@ from analyzer.pedestal import Pedestal
 from analyzer.quality import quality_rows
 from analyzer.settings import AnalyzerSettings
 from analyzer.slow_control import SlowControl
-from analyzer.waveforms import analyze_waveforms
+from analyzer.waveforms import FrameTime, WaveformAnalysis
 from rawdata.errors import RawDataError
 from rawdata.event import Event
 from rawdata.layouts import camera as camera_banks
@@ -35,6 +46,9 @@ NO_CAMERA: Final = 255
 """Column `camera` of an event without any camera bank."""
 
 _MAX_TRIGGERS: Final = np.iinfo(np.uint16).max
+
+_LONGEST_RUN_NS: Final = 10**15
+"""Cameras' times beyond 11 days are not since the run's begin: another clock's."""
 
 
 @dataclass
@@ -76,7 +90,9 @@ class RunAnalysis:
         self.drift = DriftWatch(settings.drift_limit_adu)
         self.slow = SlowControl(settings, conditions.odb)
         self.odb_end: Mapping[str, Any] = {}
-        self._tables = None if conditions.drs4_on_board else tables
+        self._waveforms = WaveformAnalysis(
+            settings, conditions.exposure_s, None if conditions.drs4_on_board else tables
+        )
         self._local = threading.local()
         self._means: list[tuple[int, MeanImage]] = []
 
@@ -145,18 +161,13 @@ class RunAnalysis:
         if not events:
             problems.append(f"no camera bank; it has: {' '.join(event) or 'none'}")
             events.append(_flagged(EventFlag.NO_CAMERA))
-        waveforms, pulses, triggers, flag = self._analyze_digitizers(event, problems)
-        rows = np.concatenate(events)
-        rows["triggers"] = triggers
-        rows["flags"] |= np.uint16(flag)
-        return {
-            "events": rows,
+        rows = {
+            "events": np.concatenate(events),
             "clusters": np.concatenate(clusters) if clusters else np.zeros(0, CLUSTER),
             "redpix": np.concatenate(pixels) if pixels else np.zeros(0, REDPIX),
             "tiles": np.concatenate(tiles) if tiles else np.zeros(0, TILE),
-            "waveforms": waveforms,
-            "pulses": pulses,
         }
+        return rows | self._analyze_digitizers(event, rows["events"], problems)
 
     def _analyze_camera(
         self, event: Event, camera: int, problems: list[str]
@@ -190,19 +201,43 @@ class RunAnalysis:
         return row, clusters, kept, tiles
 
     def _analyze_digitizers(
-        self, event: Event, problems: list[str]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], int, EventFlag]:
-        nothing = np.zeros(0, WAVEFORM), np.zeros(0, PULSE)
+        self, event: Event, events: npt.NDArray[Any], problems: list[str]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Return the rows of the digitizers' data; note flags and triggers in those of `events`."""
+        kinds = {"waveforms": WAVEFORM, "pulses": PULSE, "triggers": TRIGGER}
+        nothing = {name: np.zeros(0, kind) for name, kind in kinds.items()}
         if digitizer.HEADER_BANK not in event and digitizer.SAMPLES_BANK not in event:
-            return *nothing, 0, EventFlag(0)
+            return nothing
         try:
-            header, samples = digitizer.decode(event)
-            rows, pulses = analyze_waveforms(header, samples, self.settings, self._tables)
+            header, samples, missing = digitizer.decode_whole(event)
+            time = self._frame_time(event, header)
+            rows = self._waveforms.analyze(header, samples, time)
         except RawDataError as error:
             problems.append(str(error))
-            return *nothing, 0, EventFlag.BAD_DIGITIZER
-        triggers = max((board.triggers for board in header.boards), default=0)
-        return rows, pulses, min(triggers, _MAX_TRIGGERS), EventFlag(0)
+            events["flags"] |= np.uint16(EventFlag.BAD_DIGITIZER)
+            return nothing
+        if missing:
+            problems.append(missing)
+            events["flags"] |= np.uint16(EventFlag.BAD_DIGITIZER)
+        is_inside = rows[2]["flags"] & np.uint16(TriggerFlag.INSIDE_EXPOSURE)
+        events["triggers"] = min(len(rows[2]), _MAX_TRIGGERS)
+        events["triggers_inside"] = min(int(np.count_nonzero(is_inside)), _MAX_TRIGGERS)
+        return dict(zip(kinds, rows, strict=True))
+
+    def _frame_time(self, event: Event, header: digitizer.DigitizerHeader) -> FrameTime:
+        """Return when the frame was exposed: the camera's clock, or else about the host's."""
+        conditions = self.conditions
+        if header.generation == "A":
+            since_s = event.timestamp - conditions.begin_time if conditions.begin_time else math.nan
+        else:
+            since_s = event.timestamp / 1000
+        for camera in camera_banks.camera_indices(event):
+            if times.tsp_name(camera) in event:
+                with suppress(RawDataError):
+                    begin_ns = times.decode_tsp(event, camera)
+                    if begin_ns < _LONGEST_RUN_NS:
+                        return FrameTime(float(begin_ns), float(begin_ns), has_times=True)
+        return FrameTime(expected_ns=since_s * 1e9)
 
     def _images(self, camera: int, levels: Levels) -> ImageAnalysis:
         """Return this thread's own analysis of a camera's frames."""

@@ -5,7 +5,7 @@ they were taken at a DC offset of -0.3 and hold for channels near it, with the b
 correction off.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.errors import AnalyzerError
-from analyzer.kernels.waveform import correct_cells, remove_dips
+from analyzer.kernels.waveform import SCALE
+from rawdata.layouts.digitizer import dc_offset_fractions
 
 OFFSET_RANGE: Final = (-0.35, -0.25)
 """DC offsets, as fraction of the range, for which the tables hold (``cygno/__init__.py``)."""
@@ -29,38 +30,38 @@ DIP_PART: Final = 7 / 8
 class Drs4Tables:
     """Correction tables.
 
-    :param cell: (channels, 1024) float32, offset of each cell [ADC counts].
-    :param sample: (channels, 1024) float32, offset of each sample [ADC counts].
+    :param cell: (channels, 1024) int32, offset of each cell [1/32 ADC count].
+    :param sample: (channels, 1024) int32, offset of each sample [1/32 ADC count].
     """
 
-    cell: npt.NDArray[np.float32]
-    sample: npt.NDArray[np.float32]
+    cell: npt.NDArray[np.int32]
+    sample: npt.NDArray[np.int32]
+    _chosen: dict[bytes, npt.NDArray[np.bool_]] = field(default_factory=dict, repr=False)
 
     @property
     def channels(self) -> int:
         """How many channels, from the first, the tables know."""
         return len(self.cell)
 
-    def correct(
-        self,
-        waveforms: npt.NDArray[np.uint16],
-        start_cell: int,
-        offsets: npt.NDArray[np.float64],
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Correct the waveforms of one trigger of a V1742.
+    def chosen(self, offset_words: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+        """Tell which channels the tables hold for, (channels,) bool.
 
-        :param waveforms: (channels, samples) uint16 [ADC counts].
-        :param start_cell: DRS4 start index cell, 0 to 1023.
-        :param offsets: (channels,) DC offsets as fraction of the range.
-        :returns: (channels, samples) float32, and which channels were corrected.
+        :param offset_words: (channels,) DC offsets as bank DGH0 has them.
         """
-        chosen = (offsets > OFFSET_RANGE[0]) & (offsets < OFFSET_RANGE[1])
-        chosen[self.channels :] = False
-        corrected = np.empty(waveforms.shape, np.float32)
-        correct_cells(waveforms, start_cell, self.cell, self.sample, chosen, corrected)
-        if count := int(chosen.sum()):
-            remove_dips(corrected, chosen, max(2, int(np.ceil(DIP_PART * count))), DIP_ADC)
-        return corrected, chosen
+        key = offset_words.tobytes()
+        known = self._chosen.get(key)
+        if known is None:
+            offsets = dc_offset_fractions(offset_words)
+            known = (offsets > OFFSET_RANGE[0]) & (offsets < OFFSET_RANGE[1])
+            known[self.channels :] = False
+            self._chosen[key] = known
+        return known
+
+
+def make_tables(cell: npt.NDArray[Any], sample: npt.NDArray[Any]) -> Drs4Tables:
+    """Return tables whose offsets are given in ADC counts; they are rounded to 1/32 of one."""
+    fixed = [np.rint(np.asarray(table) * SCALE).astype(np.int32) for table in (cell, sample)]
+    return Drs4Tables(fixed[0], fixed[1])
 
 
 def read_tables(folder: str | Path, site: str) -> Drs4Tables:
@@ -80,7 +81,7 @@ def read_tables(folder: str | Path, site: str) -> Drs4Tables:
             ) from error
         if table.ndim != 2 or table.shape[1] != 1024 or not np.isfinite(table).all():
             raise AnalyzerError(f"DRS4 table {path} is {table.shape}, wanted (channels, 1024)")
-        tables.append(np.ascontiguousarray(table, np.float32))
+        tables.append(table)
     if tables[0].shape != tables[1].shape:
         raise AnalyzerError(f"DRS4 tables of {site} in {folder} differ in shape")
-    return Drs4Tables(*tables)
+    return make_tables(*tables)

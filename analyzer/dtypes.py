@@ -66,6 +66,19 @@ class WaveformFlag(IntFlag):
     """Some samples are at the end of the digitizer's range."""
 
 
+class TriggerFlag(IntFlag):
+    """What is to be known of a trigger; column `flags` of the triggers."""
+
+    INSIDE_EXPOSURE = 1 << 0
+    """All rows of the frame were exposed: from `Readout time` to the end of the exposure."""
+    PARTLY_EXPOSED = 1 << 1
+    """Some rows of the frame were exposed: during `Readout time`, at its begin or after its end."""
+    SATURATED = 1 << 2
+    """A PMT has samples at the end of the digitizer's range."""
+    NOT_ON_ALL_BOARDS = 1 << 3
+    """Not every board of the event has this trigger."""
+
+
 EVENT: Final = np.dtype(
     [
         (("index of the trigger event in the run", "event"), np.uint32),
@@ -75,6 +88,7 @@ EVENT: Final = np.dtype(
         (("camera's own frame number (bank FID), 0 if there is none", "frame_id"), np.uint32),
         (("flags, see EventFlag", "flags"), np.uint16),
         (("triggers of the digitizers in this event", "triggers"), np.uint16),
+        (("those of them while the whole frame was exposed", "triggers_inside"), np.uint16),
         (("mean of the raw pixels, every fourth row [ADU]", "image_mean"), np.float32),
         (("standard deviation of these pixels [ADU]", "image_sigma"), np.float32),
         (("highest raw pixel [ADU]", "image_max"), np.uint16),
@@ -89,6 +103,7 @@ EVENT: Final = np.dtype(
 )
 
 _F4: Final = np.float32
+_F8: Final = np.float64
 
 CLUSTER: Final = np.dtype(
     [
@@ -256,6 +271,27 @@ FIGURES_ROW: Final = np.dtype(
 )
 """The figures of the run as numbers, nan where nothing is known: one row."""
 
+TRIGGER: Final = np.dtype(
+    [
+        (("index of the trigger event in the run", "event"), np.uint32),
+        (("index of the trigger in the event", "trigger"), np.uint16),
+        (("flags, see TriggerFlag", "flags"), np.uint16),
+        (("boards that recorded it: bit i is board i", "boards"), np.uint8),
+        (("board whose clock and PMTs this row is about", "board"), np.uint8),
+        (("time tag of board 0, upper bits included; 0 if it has none", "time_tag_0"), np.uint64),
+        (("time tag of board 1, upper bits included; 0 if it has none", "time_tag_1"), np.uint64),
+        (("time since the begin of the run; nan if tags begin with the frame [s]", "time"), _F8),
+        (("time since the begin of the frame's exposure, nan if unknown [ms]", "frame_time"), _F8),
+        (("PMTs with a pulse in coincidence, see Coincidence window", "pmts"), np.uint8),
+        (("time of the first of these pulses in the waveform [ns]", "pulse_time"), np.float32),
+        (("largest excursion of a PMT [mV]", "amplitude"), np.float32),
+        (("sum of the charges of the PMTs after the baseline [pC]", "charge"), np.float32),
+        (("sum of the charges of the PMTs' pulses [pC]", "pulse_charge"), np.float32),
+        (("longest time over threshold of a PMT [ns]", "tot"), np.float32),
+    ]
+)
+"""One row for each trigger, whatever number of boards recorded it."""
+
 DATASETS: Final[dict[str, np.dtype[Any]]] = {
     "events": EVENT,
     "clusters": CLUSTER,
@@ -267,6 +303,7 @@ DATASETS: Final[dict[str, np.dtype[Any]]] = {
     "slow": SLOW,
     "mean_image": MEAN_IMAGE,
     "figures": FIGURES_ROW,
+    "triggers": TRIGGER,
 }
 """Datasets of a results file and their rows."""
 

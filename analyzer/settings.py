@@ -233,6 +233,27 @@ class AnalyzerSettings(Settings):
     pulse_width: float = setting(
         5.0, "Pulse width", "least width at half the prominence", unit="samples", ge=0
     )
+    coincidence_ns: float = setting(
+        100.0, "Coincidence window", "pulses of PMTs this near are in coincidence", unit="ns", gt=0
+    )
+    trigger_clock: Literal["auto", "run", "frame"] = setting(
+        "auto",
+        "Trigger clock",
+        "time tags begin with the run, or with each frame; auto: with the run where frames have "
+        "times (bank TSP), else with the frame",
+    )
+    tick_fast_ns: float = setting(8.5, "Tick fast", "unit of the time tags, V1742", unit="ns", gt=0)
+    tick_slow_ns: float = setting(
+        8.5, "Tick slow", "unit of the time tags, other digitizers", unit="ns", gt=0
+    )
+    readout_ms: float = setting(
+        180.0,
+        "Readout time",
+        "time of the camera to read a frame out: after it, until the end of the exposure, all rows "
+        "are exposed at once; 0: a camera with a global shutter",
+        unit="ms",
+        ge=0,
+    )
     drs4_tables: str = setting(
         "",
         "DRS4 tables",

@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from analyzer.drs4 import make_tables
 from analyzer.images import ImageAnalysis
 from analyzer.kernels import pedestal as pedestal_kernels
-from analyzer.kernels import waveform as waveform_kernels
 from analyzer.levels import prepare_levels
 from analyzer.mean_image import MeanImage
 from analyzer.pedestal import Pedestal
 from analyzer.settings import AnalyzerSettings
-from analyzer.waveforms import analyze_waveforms
-from rawdata.layouts.digitizer import BoardHeader, DigitizerHeader
+from analyzer.waveforms import WaveformAnalysis
+from rawdata.layouts.digitizer import BoardHeader, DigitizerHeader, dc_offset_words
 
 
 def compile_kernels() -> None:
@@ -31,19 +31,15 @@ def compile_kernels() -> None:
 
 
 def _compile_waveforms(settings: AnalyzerSettings) -> None:
-    words = np.zeros(1, np.uint32)
-    board = BoardHeader(1720, 8, 1, 4096, 250, words, words)
-    header = DigitizerHeader("A", (board,))
-    analyze_waveforms(header, [np.zeros((1, 1, 8), np.uint16)], settings)
-    samples = np.zeros((2, 8), np.uint16)
-    samples.flags.writeable = False
-    table = np.zeros((8, 1024), np.float32)
-    chosen = np.ones(2, np.bool_)
-    corrected = np.empty((2, 8), np.float32)
-    waveform_kernels.correct_cells(samples, 0, table, table, chosen, corrected)
-    waveform_kernels.remove_dips(corrected, chosen, 2, 30.0)
-    measures = np.empty((2, waveform_kernels.N_MEASURES))
-    waveform_kernels.measure_waveforms(corrected, 2, 4095, measures)
+    words, shape = np.zeros(1, np.uint32), (1, 2, 64)
+    offsets = dc_offset_words([-0.3, -0.3])
+    fast = BoardHeader(1742, 64, 2, 4096, 1333, offsets, words, start_cells=words)
+    slow = BoardHeader(1720, 64, 2, 4096, 250, offsets, words)
+    header = DigitizerHeader("A", (fast, slow))
+    tables = make_tables(np.zeros((8, 1024)), np.zeros((8, 1024)))
+    waves = [np.full(shape, 3000, np.uint16) for _ in range(2)]
+    waves[1][:, :, 40:50] -= 500
+    WaveformAnalysis(settings, 0.3, tables).analyze(header, waves)
 
 
 def compile_pedestal_kernels() -> None:

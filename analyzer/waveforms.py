@@ -1,14 +1,17 @@
-"""From the digitizer banks of an event to one row for each waveform."""
+"""From the digitizer banks of an event to one row for each waveform, pulse and trigger."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.drs4 import Drs4Tables
-from analyzer.dtypes import PULSE, WAVEFORM, WaveformFlag
-from analyzer.kernels import pulses as pk
-from analyzer.kernels import waveform as wk
+from analyzer.drs4 import DIP_ADC, DIP_PART, Drs4Tables
+from analyzer.dtypes import PULSE, TRIGGER, WAVEFORM, TriggerFlag, WaveformFlag
+from analyzer.frames import as_frame
+from analyzer.kernels.board import ROOM, SETUP, analyze_board
+from analyzer.kernels.triggers import conclude_triggers
+from analyzer.kernels.waveform import SCALE
 from analyzer.settings import AnalyzerSettings
 from rawdata.layouts.digitizer import DRS4_MODEL, BoardHeader, DigitizerHeader
 
@@ -17,113 +20,161 @@ FULL_SCALE_MV: Final = {1742: 1000.0, 1720: 2000.0}
 
 IMPEDANCE_OHM: Final = 50.0
 
-MAX_PULSES: Final = 16
-"""Pulses in a trigger, on the average of its channels; `n_pulses` counts those beyond as well."""
+TAG_BITS: Final = {1742: 30}
+"""Bits of a time tag that is not extended; other boards have `OTHER_TAG_BITS` and in the highest
+bit of the word whether they rolled over (CAEN UM4270, UM2784)."""
+OTHER_TAG_BITS: Final = 31
 
 Rows = npt.NDArray[Any]
 
+_NONE_CHOSEN: Final = np.zeros(64, np.bool_)
+_NO_CELLS: Final = np.zeros(0, np.int32)
+_NO_TABLE: Final = np.zeros((0, 1024), np.int32)
 
-def analyze_waveforms(
-    header: DigitizerHeader,
-    waveforms: list[npt.NDArray[np.uint16]],
-    settings: AnalyzerSettings,
-    tables: Drs4Tables | None = None,
-) -> tuple[Rows, Rows]:
-    """Return rows of `WAVEFORM` and of `PULSE`: board for board, trigger, channel.
 
-    :param waveforms: for each board (triggers, channels, samples) uint16 [ADC counts].
+@dataclass(frozen=True)
+class FrameTime:
+    """When the frame of an event was exposed, as far as it is known.
+
+    :param begin_ns: begin of the exposure since the begin of the run [ns]; nan if unknown.
+    :param expected_ns: about that, from the clock of the host; nan if unknown.
+    :param has_times: the event has the camera's time (bank TSP).
+    """
+
+    begin_ns: float = float("nan")
+    expected_ns: float = float("nan")
+    has_times: bool = False
+
+
+UNKNOWN_TIME: Final = FrameTime()
+
+
+class WaveformAnalysis:
+    """Analyzes the digitizers' data of the events of one run; threads may share it.
+
+    :param exposure_s: of the run; 0 if it is not known.
     :param tables: DRS4 tables, where a V1742 is to be corrected.
     """
-    parts = [
-        _analyze_board(index, board, samples, settings, tables)
-        for index, (board, samples) in enumerate(zip(header.boards, waveforms, strict=True))
-    ]
-    nothing = np.zeros(0, WAVEFORM), np.zeros(0, PULSE)
-    waveform_rows, pulse_rows = zip(*([nothing, *parts]), strict=True)
-    return np.concatenate(waveform_rows), np.concatenate(pulse_rows)
 
+    def __init__(
+        self,
+        settings: AnalyzerSettings,
+        exposure_s: float = 0.0,
+        tables: Drs4Tables | None = None,
+    ) -> None:
+        self._settings = settings
+        self._exposure_ns = exposure_s * 1e9
+        self._tables = tables
+        self._setups: dict[tuple[int, ...], Rows] = {}
 
-def _analyze_board(
-    index: int,
-    board: BoardHeader,
-    waveforms: npt.NDArray[np.uint16],
-    settings: AnalyzerSettings,
-    tables: Drs4Tables | None,
-) -> tuple[Rows, Rows]:
-    triggers, channels, samples = waveforms.shape
-    rows = np.zeros((triggers, channels), WAVEFORM)
-    if rows.size == 0 or samples < 2:
-        return np.zeros(0, WAVEFORM), np.zeros(0, PULSE)
-    is_drs4 = board.model == DRS4_MODEL
-    wanted = settings.baseline_samples_fast if is_drs4 else settings.baseline_samples_slow
-    n_baseline = min(wanted, max(2, samples // 2))
-    period_ns = board.sample_period_ns
-    tags = board.extended_time_tags
-    volts = FULL_SCALE_MV.get(board.model, 1000.0) / board.resolution
-    top = board.resolution - 1
-    measures = np.empty((channels, wk.N_MEASURES))
-    corrected = np.zeros(channels, np.bool_)
-    smoothed = np.empty(samples, np.float32)
-    found = np.empty((MAX_PULSES * channels, pk.N_PULSE))
-    tots, counts = np.empty((channels, 2)), np.zeros(channels, np.int32)
-    picocoulombs = volts * period_ns / IMPEDANCE_OHM
-    pulses = [np.zeros(0, PULSE)]
-    for trigger in range(triggers):
-        # Whether a sample is saturated is seen before the correction, the rest after it.
-        raw = np.require(waveforms[trigger], np.uint16, ("C", "A"))
-        raw = raw.view()
-        raw.flags.writeable = False
-        wk.measure_waveforms(raw, n_baseline, top, measures)
-        saturated = measures[:, wk.SATURATED] > 0
-        values = raw.astype(np.float32)
-        if is_drs4 and tables is not None and board.start_cells is not None:
-            cell = int(board.start_cells[trigger])
-            values, corrected = tables.correct(raw, cell, board.dc_offset_fractions)
-            wk.measure_waveforms(values, n_baseline, top, measures)
-        row = rows[trigger]
-        row["trigger"] = trigger
-        row["time_tag"] = tags[trigger]
-        row["flags"] = saturated * np.uint16(WaveformFlag.SATURATED)
-        row["flags"] |= corrected * np.uint16(WaveformFlag.DRS4_CORRECTED)
-        row["baseline"] = measures[:, wk.BASELINE]
-        row["noise"] = measures[:, wk.NOISE]
-        row["amplitude"] = measures[:, wk.BASELINE] - measures[:, wk.LOWEST]
-        row["peak_sample"] = measures[:, wk.LOWEST_SAMPLE]
-        row["charge"] = measures[:, wk.BELOW] * picocoulombs
-        n = pk.find_pulses(
-            values,
-            measures,
-            wk.BASELINE,
-            wk.NOISE,
-            settings.pulse_sigma,
-            settings.pulse_prominence,
-            settings.pulse_width,
-            smoothed,
-            found,
-            tots,
-            counts,
+    def analyze(
+        self,
+        header: DigitizerHeader,
+        waveforms: list[npt.NDArray[np.uint16]],
+        time: FrameTime = UNKNOWN_TIME,
+    ) -> tuple[Rows, Rows, Rows]:
+        """Return rows of `WAVEFORM`, `PULSE` and `TRIGGER`: board for board, trigger, channel.
+
+        :param waveforms: for each board (triggers, channels, samples) uint16 [ADC counts].
+        :param time: of the event's frame.
+        """
+        boards = header.boards
+        counts = [board.triggers * board.channels if board.samples > 1 else 0 for board in boards]
+        n_rows = sum(counts)
+        rows = np.zeros(n_rows, WAVEFORM)
+        pulses = np.zeros(ROOM * n_rows, PULSE)
+        triggers = np.zeros(sum([board.triggers for board in boards]), TRIGGER)
+        clock = self._settings.trigger_clock
+        has_run_clock = time.has_times if clock == "auto" else clock == "run"
+        row = n_pulses = n_triggers = 0
+        for index, board in enumerate(boards):
+            if counts[index]:
+                n_pulses, n_triggers = analyze_board(
+                    _frozen(waveforms[index]),
+                    self._setup(index, board, has_run_clock),
+                    board.extended_time_tags,
+                    time.expected_ns,
+                    time.begin_ns,
+                    *self._correction(board),
+                    rows,
+                    row,
+                    pulses,
+                    n_pulses,
+                    triggers,
+                    n_triggers,
+                )
+                row += counts[index]
+        conclude_triggers(
+            triggers,
+            n_triggers,
+            (1 << len(boards)) - 1,
+            self._exposure_ns,
+            self._settings.readout_ms * 1e6,
+            int(TriggerFlag.INSIDE_EXPOSURE),
+            int(TriggerFlag.PARTLY_EXPOSED),
+            int(TriggerFlag.NOT_ON_ALL_BOARDS),
         )
-        row["n_pulses"] = counts
-        row["tot"] = tots[:, pk.TOT_SAMPLES] * period_ns
-        row["tot_charge"] = tots[:, pk.TOT_AREA] * picocoulombs
-        pulses.append(_pulses(found[:n], index, trigger, period_ns, picocoulombs))
-    rows["board"] = index
-    rows["model"] = board.model
-    rows["channel"] = np.arange(channels)
-    rows["sampling_ns"] = period_ns
-    return rows.reshape(-1), np.concatenate(pulses)
+        pulses.resize(n_pulses, refcheck=False)  # a copy would take 5 us
+        return rows, pulses, triggers[:n_triggers]
+
+    def _correction(self, board: BoardHeader) -> tuple[Rows, Rows, Rows, Rows]:
+        """Return start cells, chosen channels, and the tables by cell and by sample."""
+        if self._tables is None or board.model != DRS4_MODEL or board.start_cells is None:
+            return _NO_CELLS, _NONE_CHOSEN[: board.channels], _NO_TABLE, _NO_TABLE
+        tables = self._tables
+        cells = board.start_cells.astype(np.int32)
+        return cells, tables.chosen(board.dc_offsets), tables.cell, tables.sample
+
+    def _setup(self, index: int, board: BoardHeader, has_run_clock: bool) -> Rows:
+        is_extended = board.high_time_tags is not None
+        facts = (board.model, board.samples, board.resolution, board.sampling)
+        key = (index, *facts, has_run_clock, is_extended)
+        known = self._setups.get(key)
+        if known is None:
+            known = self._setups[key] = self._make_setup(index, board, has_run_clock, is_extended)
+        return known
+
+    def _make_setup(
+        self, index: int, board: BoardHeader, has_run_clock: bool, is_extended: bool
+    ) -> Rows:
+        settings = self._settings
+        is_drs4 = board.model == DRS4_MODEL
+        wanted = settings.baseline_samples_fast if is_drs4 else settings.baseline_samples_slow
+        millivolts = FULL_SCALE_MV.get(board.model, 1000.0) / board.resolution
+        corrected = self._tables.channels if self._tables else 0
+        content = {
+            "index": index,
+            "model": board.model,
+            "top": board.resolution - 1,
+            "n_baseline": min(wanted, max(2, board.samples // 2)),
+            "sigmas": settings.pulse_sigma,
+            "prominence": settings.pulse_prominence,
+            "width": settings.pulse_width,
+            "period_ns": board.sample_period_ns,
+            "picocoulombs": millivolts * board.sample_period_ns / IMPEDANCE_OHM,
+            "millivolts": millivolts,
+            "pmts": np.uint64(sum(1 << c for c in set(settings.pmt_channels) if 0 <= c < 64)),
+            "window_ns": settings.coincidence_ns,
+            "low_mask": (1 << TAG_BITS.get(board.model, OTHER_TAG_BITS)) - 1,
+            "is_extended": is_extended,
+            "tick_ns": settings.tick_fast_ns if is_drs4 else settings.tick_slow_ns,
+            "has_run_clock": has_run_clock,
+            "least_part": DIP_PART if corrected else 0.0,
+            "dip": round(DIP_ADC * SCALE),
+            "saturated": int(WaveformFlag.SATURATED),
+            "corrected": int(WaveformFlag.DRS4_CORRECTED),
+            "pmt_saturated": int(TriggerFlag.SATURATED),
+        }
+        setup = np.zeros(1, SETUP)
+        for name, value in content.items():
+            setup[name] = value
+        return setup
 
 
-def _pulses(
-    found: npt.NDArray[np.float64], board: int, trigger: int, period_ns: float, picocoulombs: float
-) -> Rows:
-    rows = np.zeros(len(found), PULSE)
-    rows["board"], rows["trigger"] = board, trigger
-    rows["channel"] = found[:, pk.CHANNEL]
-    rows["time"] = found[:, pk.SAMPLE] * period_ns
-    rows["height"] = found[:, pk.HEIGHT]
-    rows["prominence"] = found[:, pk.PROMINENCE]
-    rows["half_width"] = found[:, pk.HALF_WIDTH] * period_ns
-    rows["full_width"] = found[:, pk.FULL_WIDTH] * period_ns
-    rows["charge"] = found[:, pk.AREA] * picocoulombs
-    return rows
+def _frozen(waveforms: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    """Return waveforms as the kernels take them; as `as_frame`, but quicker where it can be."""
+    if waveforms.flags.c_contiguous and waveforms.flags.aligned:
+        view = waveforms.view()
+        view.flags.writeable = False
+        return view
+    return as_frame(waveforms)

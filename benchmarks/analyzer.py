@@ -7,8 +7,7 @@ shrink, threshold, connected components), SciPy (label, sums, centres) and sciki
 eps 5.8, 30 points). `frame_ms` is the complete analysis with all variables.
 `two_worker_scaling` is frames per second of two threads over those of one.
 
-`waveform_us` is the complete analysis of an event of 32 waveforms of 1024 samples and 8 of 4000;
-`over_find_peaks` is SciPy's time for the peaks alone, with CYGNO's parameters, over it. Repeats are
+The figures of the waveforms are those of `benchmarks.waveforms`. Repeats are
 interleaved, figures medians of ratios within a round.
 """
 
@@ -28,7 +27,6 @@ from numba import njit
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
-from scipy.signal import find_peaks
 from sklearn.cluster import DBSCAN
 
 from analyzer.frames import as_frame
@@ -36,9 +34,8 @@ from analyzer.images import ImageAnalysis
 from analyzer.levels import prepare_levels
 from analyzer.pedestal import Pedestal
 from analyzer.settings import profile
-from analyzer.waveforms import analyze_waveforms
 from benchmarks.scenes import Camera
-from rawdata.layouts.digitizer import BoardHeader, DigitizerHeader, dc_offset_words
+from benchmarks.waveforms import measure_waveforms
 
 PEER_SIGMA = 4.0
 REBIN = 4
@@ -185,55 +182,6 @@ def _scaling(levels: Any, settings: Any, frame: Frame) -> float:
             both_s = time_of(lambda: list(pool.map(work, (0, 1), (SCALING_FRAMES,) * 2)))
             rates.append(2 * alone_s / both_s)
     return median(rates)
-
-
-def measure_waveforms(repeats: int) -> dict[str, Any]:
-    """Return the figures of the waveforms."""
-    random, settings = np.random.default_rng(1), profile("LNGS")
-    words = [np.zeros(1, np.uint32)]
-    boards = (
-        BoardHeader(
-            1742, 1024, 32, 4096, 1333, dc_offset_words([-0.3] * 32), *words, start_cells=words[0]
-        ),
-        BoardHeader(1720, 4000, 8, 4096, 250, dc_offset_words([-0.3] * 8), *words),
-    )
-    header = DigitizerHeader("A", boards)
-    events = [[_waves(random, board) for board in boards] for _ in range(8)]
-    ours, peers = [], []
-    for index in range(4 * repeats + 4):
-        waves = events[index % 8]
-        ours.append(time_of(lambda waves=waves: analyze_waveforms(header, waves, settings)))  # type: ignore[misc]
-        if index % 4 == 0:
-            peers.append(time_of(lambda waves=waves: _peaks(waves)))  # type: ignore[misc]
-    ours, peers = ours[4:], peers[1:]  # the first compiles
-    return {"waveform_us": 1e6 * median(ours), "over_find_peaks": median(peers) / median(ours)}
-
-
-def _waves(random: np.random.Generator, board: BoardHeader) -> npt.NDArray[np.uint16]:
-    """Return one trigger's waveforms; two channels in three hold a pulse of 20 to 60 samples."""
-    waves = random.normal(3400, 3, (board.channels, board.samples))
-    samples = np.arange(board.samples)
-    for channel in range(board.channels):
-        if channel % 3:
-            place = random.uniform(0.4, 0.7) * board.samples
-            width, height = random.uniform(8, 25), random.uniform(50, 1500)
-            waves[channel] -= height * np.exp(-0.5 * ((samples - place) / width) ** 2)
-    return np.rint(waves).astype(np.uint16)[None]
-
-
-def _peaks(waves: list[npt.NDArray[np.uint16]]) -> None:
-    """Find peaks as CYGNO's waveform.py does: height 5 noises, a quarter's prominence, width 5."""
-    for board in waves:
-        for values in board[0]:
-            baseline = values[:100].mean()
-            inverted = baseline - values
-            smoothed = np.convolve(inverted, np.full(5, 0.2), "same")
-            find_peaks(
-                smoothed,
-                height=5 * values[:100].std(),
-                prominence=smoothed.max() / 4,
-                width=5,
-            )
 
 
 def main() -> int:

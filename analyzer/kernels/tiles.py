@@ -8,6 +8,9 @@ from analyzer.kernels.arrays import F32, I32
 STEP = 2
 """Only every second row is looked at: a tile of 5184 macro-pixels is known to 0.01 ADU as well."""
 
+LEAST = 25
+"""Macro-pixels that must be empty for a tile's level to be known: to 0.1 ADU."""
+
 _i4 = np.int32
 _u4 = np.uint32
 
@@ -48,7 +51,7 @@ def average_tiles(
     :param wide: largest residual of a macro-pixel without light, in the unit of `sums`.
     :param narrow: largest distance from the tile's mean, in that unit.
     :param tiles: out, (n, m) float32, mean of each tile in the unit of `sums`; NaN where less than
-        a quarter of a tile is empty.
+        a quarter of a tile, or `LEAST`, is empty.
     """
     rows, columns = sums.shape
     down, across = tiles.shape
@@ -64,7 +67,7 @@ def average_tiles(
             for j in range(across):
                 left, right = j * columns // across, (j + 1) * columns // across
                 count, whole = used[left:right].sum(), total[left:right].sum()
-                if 4 * STEP * count < (bottom - top) * (right - left) or count == 0:
+                if count < max(LEAST, (bottom - top) * (right - left) // (4 * STEP)):
                     tiles[i, j] = np.nan
                     continue
                 mean = center[left] + whole / count

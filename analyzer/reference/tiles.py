@@ -3,7 +3,7 @@
 import numpy as np
 
 from analyzer.kernels.arrays import F32, I32
-from analyzer.kernels.tiles import STEP
+from analyzer.kernels.tiles import LEAST, STEP
 
 
 def average_tiles(
@@ -21,10 +21,11 @@ def average_tiles(
             is_empty = (labels[part] == 0) & (scale[part] == np.float32(full))
             values = sums[part][is_empty].astype(np.int64)
             near = values[np.abs(values) <= wide]
-            if not len(near) or 4 * STEP * len(near) < size:
+            least = max(LEAST, size // (4 * STEP))
+            if len(near) < least:
                 continue
             center = round(float(near.mean()))
             near = values[np.abs(values - center) <= narrow]
-            if len(near) and 4 * STEP * len(near) >= size:
+            if len(near) >= least:
                 tiles[i, j] = near.mean()
     return tiles

@@ -2,55 +2,72 @@
 
 import numpy as np
 
-from analyzer.kernels.arrays import F32, F64, U16, Bools
+from analyzer.kernels.arrays import F64, I32, U16, Bools
+from analyzer.kernels.waveform import BUMP, SCALE
 
 
-def measure_waveforms(waveforms: U16 | F32, n_baseline: int, top: int) -> F64:
-    """Return (n, 6): baseline, noise, lowest value, its sample, sum below, saturated samples."""
-    values = waveforms.astype(np.float64)
-    begin, rest = values[:, :n_baseline], values[:, n_baseline:]
-    baseline = begin.mean(axis=1)
-    measures = [
-        baseline,
-        begin.std(axis=1),
-        values.min(axis=1),
-        values.argmin(axis=1),
-        (baseline[:, np.newaxis] - rest).sum(axis=1),
-        ((values >= top) | (values <= 0)).sum(axis=1),
-    ]
-    return np.stack(measures, axis=1)
+def measure_waveform(values: U16 | I32, n_baseline: int) -> F64:
+    """Return baseline, noise, lowest value, its sample, and the sum below the baseline after it."""
+    whole = values.astype(np.float64)
+    begin, rest = whole[:n_baseline], whole[n_baseline:]
+    baseline = begin.mean()
+    measures = [baseline, begin.std(), whole.min(), whole.argmin(), (baseline - rest).sum()]
+    return np.array(measures)
 
 
 def correct_cells(
-    waveforms: U16, start_cell: int, cell_table: F32, sample_table: F32, chosen: Bools
-) -> F32:
-    """Return waveforms without the offsets of their cells and samples, where `chosen`."""
+    waveforms: U16, start_cell: int, cell_table: I32, sample_table: I32, chosen: Bools
+) -> I32:
+    """Return waveforms in 1/32 count without the offsets of cells and samples, where `chosen`."""
     channels, samples = waveforms.shape
     cells = (np.arange(samples) + start_cell) % cell_table.shape[1]
-    offset = cell_table[:, cells][:channels]
-    corrected = waveforms.astype(np.float32)
-    return np.where(
-        chosen[:, np.newaxis], (corrected - offset) - sample_table[:channels, :samples], corrected
-    )
+    offset = np.zeros((channels, samples), np.int32)
+    offset[chosen] = (cell_table[:, cells][:, :samples] + sample_table[:, :samples])[
+        np.flatnonzero(chosen)
+    ]
+    return np.asarray(waveforms.astype(np.int32) * SCALE - offset, np.int32)
 
 
-def remove_dips(waveforms: F32, chosen: Bools, least_channels: int, depth: float) -> F32:
+def remove_dips(waveforms: I32, chosen: Bools, least_channels: int, depth: int) -> I32:
     """Return waveforms without dips of one or two samples common to `least_channels`."""
-    result = waveforms.copy()
+    result = waveforms.astype(np.int64)
+    few = result[chosen]
     samples = waveforms.shape[1]
+    if len(few) < least_channels or samples < 4:
+        return waveforms.copy()
+    for width in (2, 3):
+        if (few[:, width] - few[:, 1:width].max(axis=1) > depth).sum() >= least_channels:
+            few[:, :width] = few[:, width : width + 1]
+            break
     sample = 1
     while sample < samples - 1:
         step = 1
         for width in (1, 2):
             if sample + width >= samples:
                 break
-            left, right = result[chosen, sample - 1], result[chosen, sample + width]
-            floor = result[chosen, sample : sample + width].max(axis=1)
+            left, right = few[:, sample - 1], few[:, sample + width]
+            floor = few[:, sample : sample + width].max(axis=1)
             if (np.minimum(left, right) - floor > depth).sum() >= least_channels:
-                slope = (right - left) / np.float32(width + 1)
                 for inside in range(width):
-                    result[chosen, sample + inside] = left + slope * np.float32(inside + 1)
+                    few[:, sample + inside] = left + (right - left) * (inside + 1) // (width + 1)
                 step = width
                 break
         sample += step
+    if (few[:, -2] - few[:, -1] > depth).sum() >= least_channels:
+        few[:, -1] = few[:, -2]
+    result[chosen] = few
+    return result.astype(np.int32)
+
+
+def remove_bumps(waveforms: I32, chosen: Bools, least_channels: int, height: int) -> I32:
+    """Return waveforms with bumps of `BUMP` samples and more replaced by the mean."""
+    result = waveforms.copy()
+    if chosen.sum() < least_channels:
+        return result
+    mean = waveforms.sum(axis=1, dtype=np.int64) // waveforms.shape[1]
+    is_high = (waveforms > mean[:, np.newaxis] + height)[chosen].sum(axis=0) >= least_channels
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], is_high.astype(int), [0]])))
+    for begin, end in edges.reshape(-1, 2):
+        if end - begin >= BUMP:
+            result[chosen, begin:end] = mean[chosen, np.newaxis]
     return result

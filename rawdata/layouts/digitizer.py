@@ -85,7 +85,7 @@ class BoardHeader:
     @property
     def dc_offset_fractions(self) -> npt.NDArray[np.float64]:
         """(channels,) DC offsets as fraction of the range, -0.5 to 0.5, as in the ODB."""
-        return (self.dc_offsets.astype(np.float64) - _OFFSET_ZERO) / _OFFSET_SCALE
+        return dc_offset_fractions(self.dc_offsets)
 
     @property
     def extended_time_tags(self) -> npt.NDArray[np.uint64]:
@@ -121,6 +121,15 @@ def dc_offset_words(fractions: Sequence[float] | npt.NDArray[Any]) -> Words:
     """
     clamped = np.clip(np.asarray(fractions, np.float64), -0.5, 0.5)
     return (clamped * _OFFSET_SCALE + _OFFSET_ZERO).astype(np.uint32)
+
+
+def dc_offset_fractions(words: Words) -> npt.NDArray[np.float64]:
+    """Return DC offsets as fraction of the range, from DGH0's words.
+
+    >>> dc_offset_fractions(dc_offset_words([-0.5, 0.25])).tolist()
+    [-0.5, 0.25]
+    """
+    return (words.astype(np.float64) - _OFFSET_ZERO) / _OFFSET_SCALE
 
 
 def decode_header(words: npt.NDArray[Any], sample_words: int | None = None) -> DigitizerHeader:
@@ -210,6 +219,41 @@ def decode(event: Event) -> tuple[DigitizerHeader, list[npt.NDArray[np.uint16]]]
     samples = event[SAMPLES_BANK]
     header = decode_header(event[HEADER_BANK], len(samples))
     return header, decode_waveforms(samples, header)
+
+
+def decode_whole(event: Event) -> tuple[DigitizerHeader, list[npt.NDArray[np.uint16]], str]:
+    """Return header and waveforms of the boards whose samples are all there.
+
+    :returns: as `decode`, for these boards alone, and what is missing; empty if nothing is.
+    :raises BankMissingError: if a bank is missing.
+    :raises LayoutError: if the header cannot be read, or the samples of no board are there.
+    """
+    samples = event[SAMPLES_BANK]
+    header = decode_header(event[HEADER_BANK], len(samples))
+    if samples.dtype != np.dtype("<u2") or len(samples) == header.waveform_words:
+        return header, decode_waveforms(samples, header), ""
+    boards: list[BoardHeader] = []
+    end = 0
+    for board in header.boards:
+        end += board.triggers * board.channels * board.samples
+        if end > len(samples):
+            break
+        boards.append(board)
+    whole = DigitizerHeader(header.generation, tuple(boards))
+    text = (
+        f"{SAMPLES_BANK} holds {len(samples)} samples, {HEADER_BANK} speaks of "
+        f"{header.waveform_words}"
+    )
+    if not whole.waveform_words:
+        raise LayoutError(text)
+    left_out = ", ".join(
+        f"{index} (model {board.model})"
+        for index, board in enumerate(header.boards)
+        if index >= len(boards)
+    )
+    end = whole.waveform_words
+    text += f": boards left out: {left_out}" if left_out else ": the rest is left out"
+    return whole, decode_waveforms(samples[:end], whole), text
 
 
 def encode(

@@ -22,7 +22,7 @@ from tests.analyzer.scenes import add_spot, make_scene
 SETTINGS = AnalyzerSettings()
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(8, 40), st.integers(8, 40))
+@given(st.integers(0, 2**32 - 1), st.integers(8, 80), st.integers(8, 80))
 @settings(max_examples=40, deadline=None)
 def test_tiles_are_those_of_the_reference(seed, rows, columns):
     random = np.random.default_rng(seed)
@@ -57,7 +57,7 @@ def test_a_run_on_its_own_pedestal_does_not_drift():
     drift = analysis.drift.of_run()[0]
     assert drift.frames == 6
     assert abs(drift.level_adu) < 0.05
-    assert np.abs(drift.tiles_adu).max() < 0.15
+    assert np.nanmax(np.abs(drift.tiles_adu)) < 0.15
     assert drift.noise_ratio == pytest.approx(1, abs=0.02)
     assert not drift.is_exceeded
     assert not any(row["events"]["flags"].any() for row in rows)
@@ -67,7 +67,9 @@ def test_a_run_on_its_own_pedestal_does_not_drift():
 def test_a_drift_of_all_pixels_is_measured_and_flagged(shift):
     analysis, rows = analyze(make_scene((256, 256)), [shift] * 4)
     drift = analysis.drift.of_run()[0]
-    np.testing.assert_allclose(drift.tiles_adu, shift, atol=0.2)
+    known = np.isfinite(drift.tiles_adu)
+    assert known.sum() >= 62  # the spot hides the others
+    np.testing.assert_allclose(drift.tiles_adu[known], shift, atol=0.2)
     assert drift.is_exceeded
     assert "take a pedestal run" in str(drift)
     assert all(row["events"]["flags"] == EventFlag.DRIFTED for row in rows)

@@ -6,14 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.frames import as_frame
-from analyzer.kernels import detect, frame, label, measure, pedestal, rim, waveform
+from analyzer.kernels import detect, frame, label, measure, pedestal, rim
 from analyzer.reference import detect as detect_twin
 from analyzer.reference import frame as frame_twin
 from analyzer.reference import label as label_twin
 from analyzer.reference import measure as measure_twin
 from analyzer.reference import pedestal as pedestal_twin
 from analyzer.reference import rim as rim_twin
-from analyzer.reference import waveform as waveform_twin
 
 seeds = st.integers(0, 2**32 - 1)
 few = settings(max_examples=40, deadline=None)
@@ -210,45 +209,3 @@ def test_pedestal_sums_do_not_depend_on_the_order_of_frames(seed, n_frames):
         pedestal.accumulate(as_frame(stack[index]), center, clip, *sums)
     for got, wanted in zip(sums, pedestal_twin.accumulate(stack, center, clip), strict=True):
         np.testing.assert_array_equal(got, wanted)
-
-
-@given(seeds, st.integers(2, 40), st.booleans())
-@few
-def test_waveforms_are_measured_as_numpy_does(seed, samples, is_float):
-    random = np.random.default_rng(seed)
-    waves = random.integers(0, 4096, (5, samples)).astype(np.float32 if is_float else np.uint16)
-    n_baseline = int(random.integers(2, samples + 1))
-    got = np.empty((5, waveform.N_MEASURES))
-    waveform.measure_waveforms(waves if is_float else as_frame(waves), n_baseline, 4095, got)
-    wanted = waveform_twin.measure_waveforms(waves, n_baseline, 4095)
-    np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-6)
-
-
-@given(seeds, st.integers(0, 1023))
-@few
-def test_drs4_corrections_are_those_of_the_twin(seed, start_cell):
-    random = np.random.default_rng(seed)
-    raw = random.integers(3800, 3900, (8, 1024)).astype(np.uint16)
-    for sample in random.integers(0, 1022, 6):
-        raw[:, sample : sample + random.integers(1, 3)] -= np.uint16(60)
-    tables = random.normal(0, 30, (2, 8, 1024)).astype(np.float32)
-    chosen = random.random(8) < 0.9
-    got = np.empty((8, 1024), np.float32)
-    waveform.correct_cells(as_frame(raw), start_cell, tables[0], tables[1], chosen, got)
-    wanted = waveform_twin.correct_cells(raw, start_cell, tables[0], tables[1], chosen)
-    np.testing.assert_array_equal(got, wanted)
-    waveform.remove_dips(got, chosen, 5, 30.0)
-    np.testing.assert_array_equal(got, waveform_twin.remove_dips(wanted, chosen, 5, 30.0))
-
-
-def test_a_common_dip_goes_and_a_pulse_stays():
-    waves = np.full((8, 100), 3850, np.float32)
-    waves[:, 40] -= 80
-    waves[:, 60:62] -= 50
-    waves[2, 20] -= 100
-    waves[:, 80:90] -= 60
-    waveform.remove_dips(waves, np.ones(8, np.bool_), 7, 30.0)
-    assert (waves[:, 39:42] == 3850).all()
-    assert (waves[:, 59:63] == 3850).all()
-    assert waves[2, 20] == 3750
-    assert (waves[:, 80:90] == 3790).all()

@@ -8,80 +8,122 @@ from scipy.signal import find_peaks, peak_widths
 
 from analyzer.kernels import pulses as pk
 
+HEIGHT, PROMINENCE, WIDTH = 5.0, 0.25, 5.0
 
-def find(waveforms, baseline, noise, *, height=5.0, prominence=0.25, width=5.0, room=64):
-    channels, samples = waveforms.shape
-    measures = np.stack([np.full(channels, baseline), np.full(channels, noise)], axis=1)
-    rows = np.empty((room, pk.N_PULSE))
-    tots, counts = np.empty((channels, 2)), np.empty(channels, np.int32)
-    smoothed = np.empty(samples, np.float32)
-    n = pk.find_pulses(
-        np.ascontiguousarray(waveforms, np.float32),
-        measures,
-        0,
-        1,
-        height,
-        prominence,
-        width,
+
+def smooth(values):
+    """Return the kernel's sums of five, and the extremes of blocks."""
+    blocks = len(values) // pk.BLOCK + 1
+    smoothed = np.empty_like(values)
+    lows, highs = np.empty(blocks, np.int32), np.empty(blocks, np.int32)
+    n = pk.smooth(values, smoothed, lows, highs)
+    return smoothed, lows, highs, n
+
+
+def find(values, baseline, n_baseline, noise, *, part=PROMINENCE, width=WIDTH, room=64):
+    """Return peaks, all that were found, and x: heights in units of 1 / (5 * n_baseline)."""
+    smoothed, lows, highs, n = smooth(values)
+    peaks = np.empty((room, 2), np.int32)
+    found = pk.find_pulses(
         smoothed,
-        rows,
-        tots,
-        counts,
+        len(values),
+        lows,
+        highs,
+        n,
+        baseline,
+        n_baseline,
+        noise,
+        HEIGHT,
+        part,
+        width,
+        peaks,
     )
-    return rows[:n], tots, counts
+    return peaks[: min(found, room)], found, 5 * baseline - n_baseline * smoothed.astype(np.int64)
 
 
-def smooth(values, baseline):
-    """Return what the kernel smooths to; rounding to float32 decides between equal samples."""
-    smoothed = np.empty(len(values), np.float32)
-    pk.smooth_inverted(values.astype(np.float32), baseline, smoothed)
-    return smoothed
+@pytest.mark.parametrize("samples", [5, 6, 63, 64, 65, 200])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
+def test_smoothing_is_a_moving_sum_with_the_ends_repeated(samples, dtype):
+    values = np.random.default_rng(1).integers(0, 4096, samples).astype(dtype)
+    smoothed, lows, highs, blocks = smooth(values)
+    expected = np.convolve(np.pad(values.astype(int), 2, mode="edge"), np.ones(5, int), "valid")
+    assert smoothed.tolist() == expected.tolist()
+    assert blocks == -(-samples // pk.BLOCK)
+    for block in range(blocks):
+        part = expected[block * pk.BLOCK : (block + 1) * pk.BLOCK]
+        assert (lows[block], highs[block]) == (part.min(), part.max())
 
 
-def test_smoothing_is_a_moving_average_with_the_ends_repeated():
-    values = np.random.default_rng(1).normal(3500, 20, 200)
-    padded = np.pad(values, 2, mode="edge")
-    expected = 3500 - np.convolve(padded, np.full(5, 0.2), "valid")
-    np.testing.assert_allclose(smooth(values, 3500), expected, atol=1e-2)
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 6), st.integers(20, 400))
-@settings(max_examples=80, deadline=None)
-def test_peaks_are_those_of_scipy(seed, n_pulses, samples):
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 6),
+    st.integers(5, 700),
+    st.sampled_from([0.0, 0.05, 0.25, 0.8]),
+    st.sampled_from([0.0, 1.0, 5.0]),
+    st.sampled_from([np.uint16, np.int32]),
+)
+@settings(max_examples=300, deadline=None)
+def test_peaks_are_those_of_scipy(seed, n_pulses, samples, part, width, dtype):
     random = np.random.default_rng(seed)
     places = np.arange(samples)
-    values = 3500 + random.normal(0, 4, samples)
+    values = 3500 + random.normal(0, random.choice([0.3, 4]), samples)
     for _ in range(n_pulses):
-        width = random.uniform(2, 20)
-        values -= random.uniform(30, 800) * np.exp(
-            -0.5 * ((places - random.uniform(0, samples)) / width) ** 2
+        spread = random.uniform(2, 60)
+        values -= random.uniform(10, 800) * np.exp(
+            -0.5 * ((places - random.uniform(0, samples)) / spread) ** 2
         )
-    values = np.rint(values).astype(np.float32)
-    rows, _, counts = find(values[None], 3500.0, 4.0)
-    smoothed = smooth(values, 3500.0)
-    top = float(smoothed.max())
-    expected, facts = find_peaks(
-        smoothed.astype(np.float64), height=20.0, prominence=0.25 * top, width=5.0
-    )
-    if top < 20.0:
-        assert not len(rows)
+    values = np.rint(np.clip(values, 0, None)).astype(dtype)
+    n_baseline = int(random.integers(1, 101))
+    baseline, noise = int(3500 * n_baseline + random.integers(-50, 50)), 4.0
+    peaks, found, x = find(values, baseline, n_baseline, noise, part=part, width=width)
+    top, threshold = float(x.max()), HEIGHT * noise * 5 * n_baseline
+    if top < threshold:
+        assert not found
         return
-    assert rows[:, pk.SAMPLE].tolist() == expected.tolist()
-    assert counts.tolist() == [len(expected)]
-    np.testing.assert_allclose(rows[:, pk.HEIGHT], facts["peak_heights"], rtol=1e-6)
-    np.testing.assert_allclose(rows[:, pk.PROMINENCE], facts["prominences"], rtol=1e-5)
-    np.testing.assert_allclose(rows[:, pk.HALF_WIDTH], facts["widths"], rtol=1e-4)
-    full = peak_widths(smoothed.astype(np.float64), expected, rel_height=pk.FULL)[0]
-    np.testing.assert_allclose(rows[:, pk.FULL_WIDTH], full, rtol=1e-4)
+    heights = x.astype(np.float64)
+    expected, facts = find_peaks(heights, height=threshold, prominence=part * top, width=width)
+    assert peaks[:, 0].tolist() == expected.tolist()
+    bases = 5 * baseline - n_baseline * peaks[:, 1].astype(np.int64)
+    np.testing.assert_array_equal(heights[expected] - bases, facts["prominences"])
+    smoothed = smooth(values)[0]
+    for rel in (pk.HALF, pk.FULL):
+        widths, _, begins, ends = peak_widths(heights, expected, rel_height=rel)
+        for index, peak in enumerate(expected):
+            prominence = float(facts["prominences"][index])
+            got = pk.measure_width(smoothed, peak, 5 * baseline, n_baseline, prominence, rel)
+            np.testing.assert_allclose(got, (widths[index], begins[index], ends[index]), rtol=1e-12)
 
 
-def test_a_pulse_has_its_area_and_its_time_over_threshold():
-    values = np.full(400, 3500.0)
-    values[100:150] -= 200
-    rows, tots, _ = find(values[None], 3500.0, 2.0)
-    (pulse,) = rows
-    assert pulse[pk.AREA] == pytest.approx(50 * 200, rel=0.02)
-    assert tots.tolist() == [[50, 50 * 200]]
+def slow_time_over_threshold(values, limit):
+    """Sample by sample, as CYGNO's waveform.py counts."""
+    samples, total, above, below, is_over, pending = 0, 0, 0, 0, False, []
+    for value in values.tolist():
+        if value <= limit:
+            above, below = above + 1, 0
+            pending.append(value)
+            if not is_over and above == pk.ABOVE_TO_START:
+                is_over = True
+                samples, total = samples + above, total + sum(pending)
+            elif is_over:
+                samples, total = samples + 1, total + value
+        else:
+            above, pending = 0, []
+            below += is_over
+            if below == pk.BELOW_TO_STOP:
+                is_over, below = False, 0
+    return samples, total
+
+
+@given(st.lists(st.tuples(st.integers(1, 90), st.booleans()), min_size=1, max_size=30))
+@settings(max_examples=300, deadline=None)
+def test_blocks_that_are_passed_over_hold_no_time_over_threshold(stretches):
+    parts = [np.full(n, 3400 if is_over else 3500) for n, is_over in stretches]
+    values = np.concatenate(parts).astype(np.uint16)
+    if len(values) < pk.SMOOTH:
+        return
+    _, lows, _, blocks = smooth(values)
+    got = pk.time_over_threshold(values, lows, blocks, 3450)
+    assert got == slow_time_over_threshold(values, 3450)
 
 
 @pytest.mark.parametrize(
@@ -89,23 +131,17 @@ def test_a_pulse_has_its_area_and_its_time_over_threshold():
     [([9], 0), ([10], 10), ([30, -4, 20], 50), ([30, -6, 9], 30), ([12, -6, 12], 24)],
 )
 def test_time_over_threshold_begins_after_ten_and_ends_after_five(lengths, expected):
-    values = [np.full(40, 3500.0)]
-    values += [np.full(abs(n), 3400.0 if n > 0 else 3500.0) for n in lengths]
-    values.append(np.full(40, 3500.0))
-    _, tots, _ = find(np.concatenate(values)[None], 3500.0, 2.0)
-    assert tots[0, pk.TOT_SAMPLES] == expected
+    parts = [np.full(40, 3500)]
+    parts += [np.full(abs(n), 3400 if n > 0 else 3500) for n in lengths]
+    values = np.concatenate([*parts, np.full(40, 3500)]).astype(np.uint16)
+    _, lows, _, blocks = smooth(values)
+    assert pk.time_over_threshold(values, lows, blocks, 3490) == (expected, 3400 * expected)
 
 
-def test_pulses_without_room_are_counted():
-    values = np.full((2, 600), 3500.0)
+def test_peaks_without_room_are_counted():
+    values = np.full(600, 3500, np.uint16)
     for middle in (100, 250, 400):
-        values[:, middle - 10 : middle + 10] -= 300
-    rows, _, counts = find(values, 3500.0, 2.0, room=4)
-    assert len(rows) == 4
-    assert counts.tolist() == [3, 3]
-
-
-def test_short_waveforms_have_none():
-    rows, _, counts = find(np.full((1, 4), 100.0), 3500.0, 2.0)
-    assert not len(rows)
-    assert counts.tolist() == [0]
+        values[middle - 10 : middle + 10] -= 300
+    peaks, found, _ = find(values, 3500, 1, 2.0, room=2)
+    assert len(peaks) == 2
+    assert found == 3

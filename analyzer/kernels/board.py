@@ -1,0 +1,273 @@
+"""All waveforms of one board in one event: from samples to rows, in one call."""
+
+import numpy as np
+from numba import njit
+
+from analyzer.kernels.arrays import I32, U16, U64, Bools, Records, Row
+from analyzer.kernels.pulses import (
+    BLOCK,
+    FULL,
+    HALF,
+    SMOOTH,
+    find_pulses,
+    measure_width,
+    smooth,
+    time_over_threshold,
+)
+from analyzer.kernels.triggers import place_triggers, sum_pmts
+from analyzer.kernels.waveform import (
+    SCALE,
+    correct_cells,
+    remove_bumps,
+    remove_dips,
+    scan,
+    sum_baseline,
+)
+
+ROOM = 16
+"""Pulses of a waveform that find room in the rows; `n_pulses` counts those beyond as well."""
+
+SETUP = np.dtype(
+    [
+        ("index", np.int64),  # of the board in the event
+        ("model", np.int64),
+        ("top", np.int64),  # highest code: samples at it or at 0 are saturated
+        ("n_baseline", np.int64),  # samples at the begin that hold no pulse, 2 to all of them
+        ("sigmas", np.float64),  # threshold in noises, for pulses and time over threshold
+        ("prominence", np.float64),  # least prominence, part of the highest value
+        ("width", np.float64),  # least width [samples]
+        ("period_ns", np.float64),
+        ("picocoulombs", np.float64),  # charge of one count in one sample
+        ("millivolts", np.float64),  # of one count
+        ("pmts", np.uint64),  # channels that hold a PMT, bit i channel i
+        ("window_ns", np.float64),  # of a coincidence
+        ("low_mask", np.int64),  # bits of a time tag without extension
+        ("is_extended", np.bool_),  # tags have upper bits
+        ("tick_ns", np.float64),  # of the time tags
+        ("has_run_clock", np.bool_),  # time tags count on from the run's begin
+        ("least_part", np.float64),  # of the corrected channels that show a dip of the DRS4 chip
+        ("dip", np.int64),  # depth of such a dip, height of such a bump [1/32 count]
+        ("saturated", np.int64),  # flags: of a waveform that is, or whose correction was made
+        ("corrected", np.int64),
+        ("pmt_saturated", np.int64),  # flag of a trigger
+    ]
+)
+"""What the kernels must know of a board; the same for all events of a run."""
+
+_i8 = np.int64
+
+
+@njit(nogil=True, cache=True)
+def _measure(
+    values: U16 | I32,
+    scanned: tuple[np.int32, np.int32, int, np.int64],
+    scale: int,
+    setup: Row,
+    smoothed: U16 | I32,
+    lows: I32,
+    highs: I32,
+    peaks: I32,
+    row: Row,
+    pulses: Records,
+    n: int,
+) -> int:
+    """Measure one waveform of `scale` steps a count; return how many pulses there are now."""
+    samples = values.shape[0]
+    n_baseline, period_ns = setup.n_baseline, setup.period_ns
+    lowest, _, place, total = scanned
+    sums, squares = sum_baseline(values, n_baseline)
+    noise = np.sqrt(float(n_baseline * squares - sums * sums)) / n_baseline
+    baseline_sum = sums + n_baseline * _i8(values[0])
+    baseline = baseline_sum / n_baseline
+    below = baseline * (samples - n_baseline) - (total - baseline_sum)
+    picocoulombs = setup.picocoulombs / scale
+    row.baseline = baseline / scale
+    row.noise = noise / scale
+    row.amplitude = (baseline - lowest) / scale
+    row.peak_sample = place
+    row.charge = below * picocoulombs
+    threshold = setup.sigmas * noise
+    if baseline - lowest < threshold or baseline <= lowest or samples < SMOOTH:
+        return n
+    blocks = smooth(values, smoothed, lows, highs)
+    limit = int(np.ceil(baseline - threshold)) - 1
+    over, over_sum = time_over_threshold(values, lows, blocks, limit)
+    row.tot = over * period_ns
+    row.tot_charge = (over * baseline - over_sum) * picocoulombs
+    found = find_pulses(
+        smoothed,
+        samples,
+        lows,
+        highs,
+        blocks,
+        baseline_sum,
+        n_baseline,
+        noise,
+        setup.sigmas,
+        setup.prominence,
+        setup.width,
+        peaks,
+    )
+    row.n_pulses = found
+    zero = 5 * baseline_sum
+    unit = 5.0 * n_baseline * scale
+    for index in range(min(found, peaks.shape[0], pulses.shape[0] - n)):
+        peak, base = peaks[index, 0], peaks[index, 1]
+        level = _i8(smoothed[peak])
+        prominence = float(n_baseline * (_i8(base) - level))
+        half, _, _ = measure_width(smoothed, peak, zero, n_baseline, prominence, HALF)
+        full, begin, end = measure_width(smoothed, peak, zero, n_baseline, prominence, FULL)
+        first, last = int(np.ceil(begin)), int(end)
+        area = _i8(0)
+        for sample in range(first, last + 1):
+            area += _i8(values[sample])
+        pulse = pulses[n]
+        pulse.board = row.board
+        pulse.trigger = row.trigger
+        pulse.channel = row.channel
+        pulse.time = peak * period_ns
+        pulse.height = (zero - n_baseline * level) / unit
+        pulse.prominence = prominence / unit
+        pulse.half_width = half * period_ns
+        pulse.full_width = full * period_ns
+        pulse.charge = ((last + 1 - first) * baseline - area) * picocoulombs
+        n += 1
+    return n
+
+
+@njit(nogil=True, cache=True)
+def analyze_board(
+    waveforms: U16,
+    setups: Records,
+    tags: U64,
+    expected_ns: float,
+    begin_ns: float,
+    start_cells: I32,
+    chosen: Bools,
+    cell_table: I32,
+    sample_table: I32,
+    rows: Records,
+    first_row: int,
+    pulses: Records,
+    n_pulses: int,
+    triggers: Records,
+    n_triggers: int,
+) -> tuple[int, int]:
+    """Fill the rows of a board's waveforms, of their pulses, which go down, and of its triggers.
+
+    :param waveforms: (triggers, channels, samples) uint16 [ADC counts].
+    :param setups: (1,) of `SETUP`.
+    :param tags: (triggers,) uint64, time tags; see `place_triggers`, also for the two times.
+    :param start_cells: (triggers,) int32; `chosen` (channels,) tells which channels are corrected
+        with the tables; see `correct_cells` and `remove_dips`.
+    :param rows: in and out, zeros with the fields of `dtypes.WAVEFORM`; filled from `first_row` on.
+    :param pulses: out, fields of `dtypes.PULSE`, from `n_pulses` on.
+    :param triggers: in and out, zeros with the fields of `dtypes.TRIGGER`, of which `n_triggers`
+        are filled by the boards before.
+    :returns: numbers of pulses and of triggers that are there now.
+    """
+    count, channels, samples = waveforms.shape
+    setup = setups[0]
+    is_wide = 5 * setup.top > 0xFFFF
+    any_chosen = chosen.any()
+    least_channels = max(2, int(np.ceil(setup.least_part * np.count_nonzero(chosen))))
+    smoothed = np.empty(samples, np.uint16)
+    fixed = np.empty((channels if any_chosen else 0, samples), np.int32)
+    smoothed_wide = np.empty(samples if any_chosen or is_wide else 0, np.int32)
+    lows, highs = np.empty(samples // BLOCK + 1, np.int32), np.empty(samples // BLOCK + 1, np.int32)
+    peaks = np.empty((ROOM, 2), np.int32)
+    places = np.empty(count, np.int32)
+    n_triggers = place_triggers(
+        tags,
+        setup.low_mask,
+        setup.is_extended,
+        setup.tick_ns,
+        setup.has_run_clock,
+        expected_ns,
+        begin_ns,
+        setup.index,
+        triggers,
+        n_triggers,
+        places,
+    )
+    for trigger in range(count):
+        if any_chosen:
+            cell = start_cells[trigger]
+            correct_cells(waveforms[trigger], cell, cell_table, sample_table, chosen, fixed)
+            remove_dips(fixed, chosen, least_channels, setup.dip)
+            remove_bumps(fixed, chosen, least_channels, setup.dip)
+        row_of_first = first_row + trigger * channels
+        pulse_of_first = n_pulses
+        for channel in range(channels):
+            values = waveforms[trigger, channel]
+            row = rows[row_of_first + channel]
+            row.board = setup.index
+            row.model = setup.model
+            row.trigger = places[trigger]
+            row.channel = channel
+            row.time_tag = tags[trigger]
+            row.sampling_ns = setup.period_ns
+            # Whether a sample is saturated is seen before the correction, the rest after it.
+            scanned = scan(values)
+            if scanned[0] <= 0 or scanned[1] >= setup.top:
+                row.flags |= setup.saturated
+            if chosen[channel]:
+                row.flags |= setup.corrected
+                n_pulses = _measure(
+                    fixed[channel],
+                    scan(fixed[channel]),
+                    SCALE,
+                    setup,
+                    smoothed_wide,
+                    lows,
+                    highs,
+                    peaks,
+                    row,
+                    pulses,
+                    n_pulses,
+                )
+            elif is_wide:
+                wide = values.astype(np.int32)
+                n_pulses = _measure(
+                    wide,
+                    scanned,
+                    1,
+                    setup,
+                    smoothed_wide,
+                    lows,
+                    highs,
+                    peaks,
+                    row,
+                    pulses,
+                    n_pulses,
+                )
+            else:
+                n_pulses = _measure(
+                    values,
+                    scanned,
+                    1,
+                    setup,
+                    smoothed,
+                    lows,
+                    highs,
+                    peaks,
+                    row,
+                    pulses,
+                    n_pulses,
+                )
+        if triggers[places[trigger]].board == setup.index:
+            sum_pmts(
+                rows,
+                row_of_first,
+                channels,
+                setup.pmts,
+                pulses,
+                pulse_of_first,
+                n_pulses,
+                setup.window_ns,
+                setup.millivolts,
+                setup.saturated,
+                setup.pmt_saturated,
+                triggers[places[trigger]],
+            )
+    return n_pulses, n_triggers
