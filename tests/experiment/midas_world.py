@@ -75,6 +75,10 @@ class MidasRuns(MidasWorld):
         program.kill()
         program.wait()
 
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to a program."""
+        self._programs[name].send_signal(number)
+
     def output(self, program: str) -> bytes:
         """Return what a program has said."""
         return (self.folder / f"{program}.log").read_bytes()

@@ -1,13 +1,10 @@
 """Run control and faults in a real MIDAS: what is lost, and that the next run is whole."""
 
-import ctypes
-import json
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
@@ -24,7 +21,8 @@ from rawdata.datamodel import EventFlag
 from rawdata.event import Event
 from rawdata.layouts import times
 from rawdata.runfile import RunFile, RunFileError
-from tests.conftest import free_port, wait_until
+from tests.conftest import wait_until
+from tests.experiment.mhttpd import ask_mhttpd, start_mhttpd
 from tests.experiment.midas_files import events_of
 from tests.experiment.midas_frontend import FRONTEND, TRIGGER, FrontendInMidas, SmallWorld
 from tests.experiment.peer import Peer
@@ -194,17 +192,7 @@ def sleep_on(experiment: FrontendInMidas) -> Peer:
 
 
 def test_mhttpd_starts_and_stops_and_shows_why_not(experiment: FrontendInMidas) -> None:
-    port = free_port()
-    for key, value in (
-        ("Enable localhost port", True),
-        ("Enable insecure port", False),
-        ("Enable IPv6", False),
-        ("localhost port", ctypes.c_int32(port)),
-    ):
-        experiment.control.odb_set(f"/WebServer/{key}", value)
-    experiment.world.start("mhttpd", "mhttpd")
-    wait_until(lambda: answers(port), 30, "mhttpd")
-
+    port = start_mhttpd(experiment.world, experiment.control)
     run = experiment.run + 1
     assert press(port, TR_START, run)["status"] == 1
     assert (experiment.run, experiment.state) == (run, STATE_RUNNING)
@@ -239,22 +227,3 @@ def press(port: int, transition: int, run: int) -> dict[str, Any]:
 
     wait_until(is_over, 60, name)
     return shown
-
-
-def ask_mhttpd(port: int, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    call = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": 1}
-    request = Request(
-        f"http://127.0.0.1:{port}/?mjsonrpc",
-        json.dumps(call).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urlopen(request, timeout=60) as answer:
-        return dict(json.load(answer)["result"])
-
-
-def answers(port: int) -> bool:
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/midas.js", timeout=10):
-            return True
-    except OSError:
-        return False
