@@ -11,8 +11,10 @@ from analyzer.finding import Finding
 from analyzer.frames import as_frame
 from analyzer.kernels import frame as fk
 from analyzer.kernels import measure as mk
+from analyzer.kernels.crossing import split_crossings
+from analyzer.kernels.dbscan import clear_labels, dbscan, keep_clusters
 from analyzer.kernels.detect import find_lit
-from analyzer.kernels.label import clear_labels, label_clusters
+from analyzer.kernels.pieces import N_AXES, join_in_line, join_near, measure_axes
 from analyzer.kernels.rim import add_rim, mark_tracks
 from analyzer.kernels.tiles import average_tiles
 from analyzer.levels import Levels
@@ -163,10 +165,9 @@ class ImageAnalysis:
             self._sums,
             levels.scale,
             macro_shift,
-            levels.smooth_noise,
+            levels.significance,
             settings.spike_adu,
             settings.grow_sigma,
-            settings.seed_sigma,
             settings.min_neighbors_average,
             self._mark,
             self._ys,
@@ -182,17 +183,35 @@ class ImageAnalysis:
         settings = self.settings
         if n_lit > settings.max_occupancy * self._mark.size:
             return 0, 0, 0, False
-        found, n_core, dropped = label_clusters(
-            self._mark,
-            settings.link_macro,
+        mark, labels, ys, xs = self._mark, self._labels, self._ys, self._xs
+        weights = np.empty(n_lit, np.int32)
+        clusters = dbscan(mark, ys, xs, n_lit, settings.eps, settings.min_samples, labels, weights)
+        join_near(labels, ys, xs, n_lit, settings.link_macro, clusters)
+        found, n_core, dropped = keep_clusters(
+            mark,
+            ys,
+            xs,
+            n_lit,
+            weights,
+            settings.seed_weight,
             settings.min_macro,
             settings.max_clusters,
-            self._ys,
-            self._xs,
-            n_lit,
-            self._labels,
+            clusters,
+            labels,
         )
-        labels, ys, xs = self._labels, self._ys, self._xs
+        found = split_crossings(
+            labels,
+            self._sums,
+            ys,
+            xs,
+            n_core,
+            found,
+            settings.track_macro,
+            settings.max_clusters,
+        )
+        axes = np.empty((found, N_AXES))
+        measure_axes(labels, ys, xs, n_core, axes)
+        found = join_in_line(labels, ys, xs, n_core, settings.gap_macro, axes)
         is_track = np.zeros(found, np.uint8)
         mark_tracks(
             labels, ys, xs, n_core, settings.track_macro, settings.track_elongation, is_track

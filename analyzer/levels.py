@@ -18,8 +18,8 @@ class Levels:
     :param level: (rows, columns) uint16, mean [1/32 ADU], ``DEFECT`` for pixels to ignore.
     :param noise: (rows, columns) float32, noise of each pixel [ADU].
     :param scale: (macro rows, macro columns) float32, 1 / (32 * good pixels), 0 without any.
-    :param smooth_noise: (macro rows, macro columns) float32, noise of the mean of 3x3 macro-pixels
-        [ADU], 0 where nothing may be found.
+    :param significance: (macro rows, macro columns) float32, 1 / noise of the sum of 3x3
+        macro-pixels [1/ADU], 0 where nothing may be found.
     :param clip: largest residual of a pixel without light [1/32 ADU].
     :param vignetting: what light is multiplied by for energies.
     """
@@ -29,7 +29,7 @@ class Levels:
     level: npt.NDArray[np.uint16]
     noise: npt.NDArray[np.float32]
     scale: npt.NDArray[np.float32]
-    smooth_noise: npt.NDArray[np.float32]
+    significance: npt.NDArray[np.float32]
     clip: int
     vignetting: Vignetting
 
@@ -66,16 +66,17 @@ def prepare_levels(pedestal: Pedestal, settings: AnalyzerSettings) -> Levels:
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = np.where(good > 0, 1 / (SCALE * good), 0).astype(np.float32)
         macro_variance = np.where(good > 0, variance / good**2, 0)
-    smooth = np.sqrt(_box_sum(macro_variance)) / 9
+    noise_of_sum = np.sqrt(_box_sum(macro_variance))
+    significance = np.divide(
+        1, noise_of_sum, where=noise_of_sum > 0, out=np.zeros_like(noise_of_sum)
+    ).astype(np.float32)
     known = pedestal.sigma[(pedestal.defects == 0) & ~unknown]
     typical = float(np.median(known)) if known.size else 0.0
     clip = min(MAX_CLIP, round(settings.clip_sigma * typical * SCALE))
     shape = (level.shape[0], level.shape[1])
     vignetting = load_vignetting(settings.vignetting_map, shape, rebin)
-    levels = Levels(
-        pedestal, rebin, level, noise, scale, smooth.astype(np.float32), clip, vignetting
-    )
-    for array in (levels.level, levels.noise, levels.scale, levels.smooth_noise):
+    levels = Levels(pedestal, rebin, level, noise, scale, significance, clip, vignetting)
+    for array in (levels.level, levels.noise, levels.scale, levels.significance):
         array.flags.writeable = False
     return levels
 

@@ -87,11 +87,22 @@ class AnalyzerSettings(Settings):
     )
 
     # clusters
-    seed_sigma: float = setting(
-        5.5, "Seed sigma", "significance of 3x3 macro-pixels that starts a cluster", gt=0
-    )
     grow_sigma: float = setting(
-        2.5, "Grow sigma", "significance of 3x3 macro-pixels that extends a cluster", gt=0
+        3.0, "Grow sigma", "significance of 3x3 macro-pixels that are lit", ge=1
+    )
+    eps: int = setting(
+        1,
+        "eps",
+        "macro-pixels that are this near are neighbours",
+        unit="macro-pixels",
+        ge=1,
+        le=16,
+    )
+    min_samples: int = setting(
+        15, "min_samples", "least sum of significances of neighbours in a cluster's core", ge=1
+    )
+    seed_weight: int = setting(
+        26, "Seed weight", "least sum of significances of neighbours to start a cluster", ge=1
     )
     spike_adu: float = setting(
         10.0,
@@ -101,12 +112,20 @@ class AnalyzerSettings(Settings):
         gt=0,
     )
     link_macro: int = setting(
-        4,
+        3,
         "Link distance",
-        "pieces that are this near belong together",
+        "clusters that are this near belong together",
         unit="macro-pixels",
         ge=1,
         le=16,
+    )
+    gap_macro: int = setting(
+        12,
+        "Track gap",
+        "pieces of a straight track belong together across gaps up to this",
+        unit="macro-pixels",
+        ge=1,
+        le=100,
     )
     min_macro: int = setting(
         4, "Minimum size", "least number of macro-pixels of a cluster", unit="macro-pixels", ge=1

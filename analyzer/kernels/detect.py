@@ -49,26 +49,25 @@ def _flatten(here: F32, column_sum: F32, limit: float, target: F32) -> None:
 
 @njit(nogil=True, cache=True)
 def _mark(
-    here: F32, column_sum: F32, noise: F32, grow: float, seed: float, least: float, mark: U8
+    here: F32, column_sum: F32, significance: F32, grow: float, least: float, mark: U8
 ) -> int:
     """Mark a row; return how many are lit."""
-    ninth = _f4(1.0 / 9.0)
     eighth = _f4(0.125)
     grow_sigma = _f4(grow)
-    seed_sigma = _f4(seed)
     least_around = _f4(least)
+    highest = _f4(127)
     lit = np.int32(0)
-    n = noise.shape[0]
+    n = significance.shape[0]
     left, middle, right = column_sum[:n], column_sum[1 : n + 1], column_sum[2 : n + 2]
     centres = here[1 : n + 1]
     for column in range(n):
         box = _f4(_f4(left[column] + right[column]) + middle[column])
-        spread = noise[column]
-        mean = _f4(box * ninth)
+        sigmas = _f4(box * significance[column])
         around = _f4(_f4(box - centres[column]) * eighth)
-        is_lit = (mean > _f4(grow_sigma * spread)) & (spread > _f4(0))
-        is_seed = is_lit & (mean > _f4(seed_sigma * spread)) & (around > least_around)
-        mark[column] = np.uint8(np.int32(is_lit) + np.int32(is_seed))
+        is_lit = sigmas > grow_sigma
+        weight = np.int32(min(sigmas, highest))
+        weight += np.int32(128) if around > least_around else np.int32(0)
+        mark[column] = np.uint8(weight) if is_lit else np.uint8(0)
         lit += np.int32(is_lit)
     return int(lit)
 
@@ -78,10 +77,9 @@ def find_lit(
     sums: I32,
     scale: F32,
     row_shift: F32,
-    noise: F32,
+    significance: F32,
     spike_adu: float,
     grow_sigma: float,
-    seed_sigma: float,
     min_neighbors_average: float,
     mark: U8,
     ys: I32,
@@ -96,12 +94,13 @@ def find_lit(
     :param sums: (rows, columns) int32, sums of the residuals of macro-pixels [1/32 ADU].
     :param scale: (rows, columns) float32, 1 / (32 * good pixels), 0 where none is good.
     :param row_shift: (rows,) float32, shift that is common to a row of macro-pixels [ADU].
-    :param noise: (rows, columns) float32, noise of the mean of 3x3 macro-pixels [ADU]; 0 where
-        nothing may be found.
-    :param grow_sigma: significance to be marked 1.
-    :param seed_sigma: significance to be marked 2, if also the mean of the eight neighbours is
-        above `min_neighbors_average` [ADU].
-    :param mark: out, (rows, columns) uint8.
+    :param significance: (rows, columns) float32, 1 / noise of the sum of 3x3 macro-pixels [1/ADU];
+        0 where nothing may be found.
+    :param grow_sigma: a macro-pixel is lit if the sum of it and its eight neighbours is above so
+        many times its noise; at least 1.
+    :param min_neighbors_average: least mean of the eight neighbours to start a cluster [ADU].
+    :param mark: out, (rows, columns) uint8: 0 where dark; else the significance in whole sigmas, at
+        most 127, and `SEED` of ``dbscan`` where a cluster may start.
     :param ys: out, rows of the marked macro-pixels; `xs` their columns.
     :param row_light: out, (rows,) int64, sum of each row of `sums`.
     :returns: how many are marked.
@@ -135,9 +134,8 @@ def find_lit(
         _stack(flat[(row + 2) % 3], flat[row % 3], flat[(row + 1) % 3], column_sum)
         line = padded[:columns]
         lit = _mark(
-            flat[row % 3], column_sum, noise[row], grow_sigma, seed_sigma, min_neighbors_average,
-            line,
-        )  # fmt: skip
+            flat[row % 3], column_sum, significance[row], grow_sigma, min_neighbors_average, line
+        )
         mark[row] = line
         if lit:
             for word in range(words.shape[0]):

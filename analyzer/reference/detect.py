@@ -26,15 +26,11 @@ def flatten(value: F32, limit: float) -> F32:
     return np.pad(np.where(np.abs(centre - mean) > np.float32(limit), mean, centre), 1)
 
 
-def mark(
-    flat: F32, noise: F32, grow_sigma: float, seed_sigma: float, min_neighbors_average: float
-) -> U8:
-    """Return 0 for dark, 1 for lit macro-pixels, 2 for seeds."""
+def mark(flat: F32, significance: F32, grow_sigma: float, min_neighbors_average: float) -> U8:
+    """Return 0 for dark macro-pixels, for the others whole sigmas, with 128 for possible seeds."""
     stack = _stack(flat)
     box = (stack[:, :-2] + stack[:, 2:]) + stack[:, 1:-1]
-    mean = box * np.float32(1 / 9)
+    sigmas = box * significance
     around = (box - flat[1:-1, 1:-1]) * np.float32(0.125)
-    is_lit = (mean > np.float32(grow_sigma) * noise) & (noise > 0)
-    is_seed = is_lit & (mean > np.float32(seed_sigma) * noise)
-    is_seed &= around > np.float32(min_neighbors_average)
-    return is_lit.astype(np.uint8) + is_seed.astype(np.uint8)
+    weight = np.minimum(np.trunc(sigmas), 127) + 128 * (around > np.float32(min_neighbors_average))
+    return np.where(sigmas > np.float32(grow_sigma), weight, 0).astype(np.uint8)

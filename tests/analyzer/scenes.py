@@ -1,5 +1,6 @@
 """Frames with known content, small enough to look at."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,3 +46,23 @@ def add_spot(
     rows, columns = np.indices(light.shape)
     shape = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
     light += integral * shape / (2 * np.pi * sigma**2)
+
+
+def add_track(
+    light: npt.NDArray[np.float64],
+    x: float,
+    y: float,
+    angle: float,
+    length: float,
+    adu_per_pixel: float,
+    bend: float = 0.0,
+) -> None:
+    """Add a track of even light; `bend` is its largest distance from its chord."""
+    for along in np.arange(-length / 2, length / 2, 2.0):
+        across = bend * (1 - (2 * along / length) ** 2)
+        at_x = x + along * math.cos(angle) - across * math.sin(angle)
+        at_y = y + along * math.sin(angle) + across * math.cos(angle)
+        left, top = int(at_x) - 24, int(at_y) - 24
+        add_spot(
+            light[top : top + 48, left : left + 48], at_x - left, at_y - top, 2 * adu_per_pixel
+        )

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.cluster import DBSCAN
 
 from analyzer.frames import as_frame
-from analyzer.kernels import detect, frame, label, measure, pedestal, rim
+from analyzer.kernels import dbscan, detect, frame, measure, pedestal, rim
+from analyzer.reference import dbscan as dbscan_twin
 from analyzer.reference import detect as detect_twin
 from analyzer.reference import frame as frame_twin
-from analyzer.reference import label as label_twin
 from analyzer.reference import measure as measure_twin
 from analyzer.reference import pedestal as pedestal_twin
 from analyzer.reference import rim as rim_twin
@@ -93,31 +94,61 @@ def test_marks_agree_to_the_last_bit(seed, n_rows, n_columns):
     scale = np.full(sums.shape, 1 / 512, np.float32)
     scale[random.random(sums.shape) < 0.05] = 0
     shift = random.normal(0, 1, n_rows).astype(np.float32)
-    noise = np.full(sums.shape, 0.6, np.float32)
-    noise[random.random(sums.shape) < 0.05] = 0
+    significance = np.full(sums.shape, 0.19, np.float32)
+    significance[random.random(sums.shape) < 0.05] = 0
     mark = np.zeros(sums.shape, np.uint8)
     ys, xs = np.zeros((2, sums.size), np.int32)
     light = np.zeros(n_rows, np.int64)
-    lit = detect.find_lit(sums, scale, shift, noise, 10.0, 3.0, 5.5, 1.2, mark, ys, xs, light)
+    lit = detect.find_lit(sums, scale, shift, significance, 10.0, 3.0, 1.2, mark, ys, xs, light)
     flat = detect_twin.flatten(detect_twin.correct(sums, scale, shift), 10.0)
-    np.testing.assert_array_equal(mark, detect_twin.mark(flat, noise, 3.0, 5.5, 1.2))
+    np.testing.assert_array_equal(mark, detect_twin.mark(flat, significance, 3.0, 1.2))
     np.testing.assert_array_equal(np.stack([ys, xs])[:, :lit], np.nonzero(mark))
     np.testing.assert_array_equal(light, sums.sum(axis=1))
 
 
-def labelled(mark, link, min_size, max_clusters, width):
-    ys = np.zeros(mark.size, np.int32)
-    xs = np.zeros(mark.size, np.int32)
-    n_lit = np.count_nonzero(mark)
-    ys[:n_lit], xs[:n_lit] = np.nonzero(mark)
-    labels = np.zeros(mark.shape, np.int32)
-    count, n_core, dropped = label.label_clusters(
-        mark, link, min_size, max_clusters, ys, xs, n_lit, labels
+def clustered(mark, eps, min_samples):
+    lit = np.argwhere(mark).astype(np.int32)
+    ys, xs = np.ascontiguousarray(lit.T)
+    labels, weights = np.zeros(mark.shape, np.int32), np.zeros(len(lit), np.int32)
+    count = dbscan.dbscan(mark, ys, xs, len(lit), eps, min_samples, labels, weights)
+    return labels, count, ys, xs, weights
+
+
+def random_marks(seed, n_rows, n_columns):
+    random = np.random.default_rng(seed)
+    mark = random.integers(1, 128, (n_rows, n_columns), np.uint8) // random.choice([1, 16])
+    mark[random.random(mark.shape) < random.uniform(0.3, 0.95)] = 0
+    mark[(mark > 0) & (random.random(mark.shape) < 0.3)] |= dbscan.SEED
+    return mark
+
+
+@given(seeds, st.integers(1, 24), st.integers(1, 24), st.integers(1, 4), st.integers(1, 400))
+@few
+def test_clusters_are_those_of_scikit_learn(seed, n_rows, n_columns, eps, min_samples):
+    mark = random_marks(seed, n_rows, n_columns)
+    labels, count, ys, xs, weights = clustered(mark, eps, min_samples)
+    twin, around = dbscan_twin.dbscan(mark, eps, min_samples)
+    np.testing.assert_array_equal(labels, twin)
+    np.testing.assert_array_equal(weights, around)
+    assert count == labels.max(initial=0)
+    if len(ys):
+        peer = DBSCAN(eps=eps, min_samples=min_samples, metric="chebyshev")
+        points = np.stack([ys, xs], axis=1)
+        expected = peer.fit(points, sample_weight=mark[ys, xs] & 0x7F).labels_ + 1
+        np.testing.assert_array_equal(labels[ys, xs], expected)
+
+
+def labelled(mark, min_size, max_clusters, width):
+    labels, count, ys, xs, weights = clustered(mark, 1, 100)
+    count, n_core, dropped = dbscan.keep_clusters(
+        mark, ys, xs, len(ys), weights, 200, min_size, max_clusters, count, labels
     )
+    places = np.zeros((2, mark.size), np.int32)
+    places[:, : len(ys)] = ys, xs
     cores = labels.copy()
     wanted = np.arange(count, dtype=np.uint8) % 3 != 1
-    n = rim.add_rim(labels, wanted.astype(np.uint8), width, ys, xs, n_core)
-    return labels, cores, count, n_core, n, dropped, ys, xs
+    n = rim.add_rim(labels, wanted.astype(np.uint8), width, *places, n_core)
+    return labels, cores, count, n_core, n, dropped, *places
 
 
 @given(
@@ -125,24 +156,23 @@ def labelled(mark, link, min_size, max_clusters, width):
     st.integers(1, 24),
     st.integers(1, 24),
     st.integers(1, 4),
-    st.integers(1, 4),
     st.integers(0, 3),
     st.integers(1, 6),
 )
 @few
-def test_labels_are_those_of_walking_from_neighbour_to_neighbour(
-    seed, n_rows, n_columns, link, min_size, width, max_clusters
+def test_clusters_with_seeds_are_kept_and_get_rims(
+    seed, n_rows, n_columns, min_size, width, max_clusters
 ):
-    random = np.random.default_rng(seed)
-    mark = random.choice(np.array([0, 1, 2], np.uint8), (n_rows, n_columns), p=[0.85, 0.1, 0.05])
-    labels, cores, count, n_core, n, dropped, ys, xs = labelled(
-        mark, link, min_size, max_clusters, width
+    mark = random_marks(seed, n_rows, n_columns)
+    labels, cores, count, n_core, n, dropped, ys, xs = labelled(mark, min_size, max_clusters, width)
+    twin, around = dbscan_twin.dbscan(mark, 1, 100)
+    kept, twin_count, twin_dropped = dbscan_twin.keep_clusters(
+        mark, twin, around, 200, min_size, max_clusters
     )
-    twin, twin_count, twin_dropped = label_twin.label_clusters(mark, link, min_size, max_clusters)
-    np.testing.assert_array_equal(cores, twin)
+    np.testing.assert_array_equal(cores, kept)
     assert (count, dropped) == (twin_count, twin_dropped)
     wanted = (np.arange(count) % 3 != 1).astype(np.uint8)
-    np.testing.assert_array_equal(labels, rim_twin.add_rim(twin, wanted, width))
+    np.testing.assert_array_equal(labels, rim_twin.add_rim(kept, wanted, width))
     is_track = np.zeros(count, np.uint8)
     rim.mark_tracks(cores, ys, xs, n_core, 5, 1.43, is_track)
     np.testing.assert_array_equal(is_track, rim_twin.mark_tracks(cores, 5, 1.43))
@@ -151,25 +181,24 @@ def test_labels_are_those_of_walking_from_neighbour_to_neighbour(
     assert {(int(y), int(x)) for y, x in zip(ys[:n], xs[:n], strict=True)} == {
         (int(y), int(x)) for y, x in np.argwhere(labels)
     }
-    label.clear_labels(labels, ys, xs, n)
+    dbscan.clear_labels(labels, ys, xs, n)
     assert not labels.any()
 
 
 @pytest.mark.parametrize(
-    ("rows", "link", "clusters"),
+    ("rows", "eps", "min_samples", "labels"),
     [
-        (["2..1", "....", "...1"], 1, 1),
-        (["2..2", "....", "...1"], 1, 2),
-        (["2..2", "....", "...1"], 3, 1),
-        (["1111", "1111", "1111"], 1, 0),
-        (["2.1.1.1.2"], 2, 1),
-        (["1...2", ".....", "2...1"], 3, 2),
-        (["..2..", ".1.1.", "1...1", ".1.1."], 1, 1),
+        (["9.9", "...", "..9"], 1, 9, [1, 2, 3]),
+        (["9.9", "...", "..9"], 2, 9, [1, 1, 1]),
+        (["99", "..", ".1"], 1, 10, [1, 1, 0]),
+        (["99.", "..1"], 1, 10, [1, 1, 1]),  # near a core, no core itself
+        (["111", "111", "111"], 1, 10, [0] * 9),
     ],
 )
-def test_clusters_hold_a_seed_and_bridge_gaps_up_to_the_link(rows, link, clusters):
+def test_cores_have_weight_around_them_and_take_their_neighbours(rows, eps, min_samples, labels):
     mark = np.array([[int(c) if c != "." else 0 for c in row] for row in rows], np.uint8)
-    assert labelled(mark, link, 1, 100, 0)[2] == clusters
+    found, _, ys, xs, _ = clustered(mark, eps, min_samples)
+    assert found[ys, xs].tolist() == labels
 
 
 @given(seeds, st.integers(8, 40), st.integers(8, 40), st.sampled_from([2, 4]))
@@ -178,8 +207,8 @@ def test_sums_of_clusters_are_exact(seed, n_rows, n_columns, rebin):
     random = np.random.default_rng(seed)
     pixels, level = random_frame(random, n_rows, n_columns)
     sums, rows = rebinned(pixels, level, 5000, 300, rebin)
-    mark = random.choice(np.array([0, 2], np.uint8), sums.shape, p=[0.8, 0.2])
-    labels, cores, count, n_core, n, _, ys, xs = labelled(mark, 1, 1, 1000, 1)
+    mark = random.choice(np.array([0, 0xFF], np.uint8), sums.shape, p=[0.8, 0.2])
+    labels, cores, count, n_core, n, _, ys, xs = labelled(mark, 1, 1000, 1)
     rest = rows.copy()
     measure.exclude_clusters(pixels, level, 5000, 300, rebin, ys, xs, n, rest)
     twin = measure_twin.exclude_clusters(pixels, level, 5000, 300, rebin, labels, rows)

@@ -14,7 +14,7 @@ from analyzer.kernels import profile
 from analyzer.levels import prepare_levels
 from analyzer.reference import profile as twin
 from analyzer.settings import AnalyzerSettings
-from tests.analyzer.scenes import add_spot, make_scene
+from tests.analyzer.scenes import add_spot, add_track, make_scene
 
 ALL = AnalyzerSettings(ymin=0, ymax=0)
 
@@ -23,18 +23,6 @@ def analyze(scene, light, chosen=ALL):
     analysis = ImageAnalysis(prepare_levels(scene.pedestal, chosen), chosen)
     _, clusters = analysis.analyze(scene.frame(light))
     return clusters, analysis
-
-
-def add_track(light, x, y, angle, length, adu_per_pixel, bend=0.0):
-    """Add a track of even light; `bend` is its largest distance from its chord."""
-    for along in np.arange(-length / 2, length / 2, 2.0):
-        across = bend * (1 - (2 * along / length) ** 2)
-        at_x = x + along * math.cos(angle) - across * math.sin(angle)
-        at_y = y + along * math.sin(angle) + across * math.cos(angle)
-        left, top = int(at_x) - 24, int(at_y) - 24
-        add_spot(
-            light[top : top + 48, left : left + 48], at_x - left, at_y - top, 2 * adu_per_pixel
-        )
 
 
 # kernels ---------------------------------------------------------------------------------------

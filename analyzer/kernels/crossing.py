@@ -1,0 +1,328 @@
+"""Take clusters apart that are two or more straight tracks over each other.
+
+Lines are sought one after the other among the macro-pixels that no line explains yet, by their
+distances from the origin in all directions (Hough's transform). A cluster is taken apart only if
+lines explain nearly all of it and each is a track of its own: it goes on beyond another line on
+both sides, or meets it somewhere in its middle. A bent or kinked track stays whole.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from analyzer.kernels.arrays import F64, I32, I64
+
+MAX_LINES = 4
+"""Lines that are sought in a cluster."""
+
+ANGLES = 90
+"""Directions that are tried."""
+
+HALF_WIDTH = 3.0
+"""Macro-pixels up to this far from a line may belong to it."""
+
+MIN_ARM = 8.0
+"""A line goes on beyond another one for at least this long [macro-pixels]."""
+
+MIN_LENGTH = 20.0
+"""A line is at least this long [macro-pixels]."""
+
+MIN_SINE = math.sin(0.15)
+"""Lines differ at least that much in direction."""
+
+MIN_EXPLAINED = 0.9
+"""Part of a cluster's macro-pixels that its lines have to explain."""
+
+MAX_GAP = 4
+"""Dark places that do not end a line [macro-pixels]."""
+
+MAX_WIDTH = 16
+"""Largest half width of a line [macro-pixels]."""
+
+REACH = 16.0
+"""A line that meets another one ends that near to its far side [macro-pixels]."""
+
+SPREAD = 2.5
+"""Half the width of a line, in sigmas of its light across."""
+
+MAX_SIZE = 20_000
+"""Clusters of more macro-pixels are left as they are."""
+
+LINE_X, LINE_Y, LINE_COSINE, LINE_SINE, LINE_LOW, LINE_HIGH, LINE_WIDTH, LINE_LIGHT = range(8)
+
+
+@njit(nogil=True, cache=True)
+def _seek_line(y: F64, x: F64, is_free: I64, line: F64) -> int:
+    """Find the line with most free points near it; return how many these are."""
+    n = y.shape[0]
+    reach = 0.0
+    for i in range(n):
+        reach = max(reach, math.hypot(x[i], y[i]))
+    offset = int(reach) + 4
+    counts = np.zeros(2 * offset + 2, np.int64)
+    best = 0
+    for step in range(ANGLES):
+        angle = math.pi * step / ANGLES
+        cosine = math.cos(angle)
+        sine = math.sin(angle)
+        counts[:] = 0
+        for i in range(n):
+            if is_free[i]:
+                counts[int(y[i] * cosine - x[i] * sine + offset + 0.5)] += 1
+        for place in range(2, 2 * offset):
+            near = counts[place - 2 : place + 3].sum()
+            if near > best:
+                best = near
+                line[LINE_COSINE] = cosine
+                line[LINE_SINE] = sine
+                line[LINE_X] = -(place - offset) * sine
+                line[LINE_Y] = (place - offset) * cosine
+    return best
+
+
+@njit(nogil=True, cache=True)
+def _refine_line(y: F64, x: F64, is_free: I64, line: F64, reach: float) -> None:
+    """Put a line through the middle of the free points up to `reach` from it."""
+    for _ in range(3):
+        count = 0
+        sx = 0.0
+        sy = 0.0
+        sxx = 0.0
+        syy = 0.0
+        sxy = 0.0
+        for i in range(y.shape[0]):
+            dx = x[i] - line[LINE_X]
+            dy = y[i] - line[LINE_Y]
+            if is_free[i] and abs(dy * line[LINE_COSINE] - dx * line[LINE_SINE]) <= reach:
+                count += 1
+                sx += x[i]
+                sy += y[i]
+                sxx += x[i] * x[i]
+                syy += y[i] * y[i]
+                sxy += x[i] * y[i]
+        if count == 0:
+            return
+        mx = sx / count
+        my = sy / count
+        theta = 0.5 * math.atan2(
+            2.0 * (sxy / count - mx * my), (sxx / count - mx * mx) - (syy / count - my * my)
+        )
+        line[LINE_X] = mx
+        line[LINE_Y] = my
+        line[LINE_COSINE] = math.cos(theta)
+        line[LINE_SINE] = math.sin(theta)
+
+
+@njit(nogil=True, cache=True)
+def _measure_run(y: F64, x: F64, line: F64, length: int) -> None:
+    """Measure from where to where a line runs without a gap, and half its width.
+
+    A line is as wide as three quarters of its length are lit beside it.
+    """
+    n = y.shape[0]
+    middle = length // 2
+    lit = np.zeros(length, np.int64)
+    for i in range(n):
+        dx = x[i] - line[LINE_X]
+        dy = y[i] - line[LINE_Y]
+        if abs(dy * line[LINE_COSINE] - dx * line[LINE_SINE]) <= HALF_WIDTH:
+            along = dx * line[LINE_COSINE] + dy * line[LINE_SINE]
+            lit[math.floor(along + 0.5) + middle] = 1
+    best = 0
+    begin = -1
+    last = 0
+    for place in range(length):
+        if not lit[place]:
+            continue
+        if begin < 0 or place - last > MAX_GAP:
+            begin = place
+        last = place
+        if last - begin >= best:
+            best = last - begin
+            line[LINE_LOW] = begin - middle
+            line[LINE_HIGH] = last - middle
+    beside = np.zeros(MAX_WIDTH + 1, np.int64)
+    for i in range(n):
+        dx = x[i] - line[LINE_X]
+        dy = y[i] - line[LINE_Y]
+        along = dx * line[LINE_COSINE] + dy * line[LINE_SINE]
+        if line[LINE_LOW] <= along <= line[LINE_HIGH]:
+            across = abs(dy * line[LINE_COSINE] - dx * line[LINE_SINE])
+            if across < MAX_WIDTH + 0.5:
+                beside[int(across + 0.5)] += 1
+    width = 1
+    while width < MAX_WIDTH and beside[width] >= 1.5 * (line[LINE_HIGH] - line[LINE_LOW]):
+        width += 1
+    line[LINE_WIDTH] = max(HALF_WIDTH, width + 1.0)
+
+
+@njit(nogil=True, cache=True)
+def _arms(line: F64, other: F64) -> tuple[float, float]:
+    """Return how far a line goes on beyond another one: the shorter and the longer way."""
+    sine = line[LINE_COSINE] * other[LINE_SINE] - line[LINE_SINE] * other[LINE_COSINE]
+    if abs(sine) < MIN_SINE:
+        return -1.0, -1.0
+    dx = other[LINE_X] - line[LINE_X]
+    dy = other[LINE_Y] - line[LINE_Y]
+    place = (dx * other[LINE_SINE] - dy * other[LINE_COSINE]) / sine
+    width = other[LINE_WIDTH] / abs(sine)
+    forward = line[LINE_HIGH] - place - width
+    backward = place - line[LINE_LOW] - width
+    return min(forward, backward), max(forward, backward)
+
+
+@njit(nogil=True, cache=True)
+def _are_two(line: F64, other: F64) -> bool:
+    """Tell whether lines cross, or one ends at the other's side."""
+    short, long = _arms(line, other)
+    other_short, other_long = _arms(other, line)
+    if short >= MIN_ARM and other_short >= MIN_ARM:
+        return True
+    if short >= MIN_ARM and other_long >= MIN_LENGTH and other_short >= -REACH:
+        return True
+    return other_short >= MIN_ARM and long >= MIN_LENGTH and short >= -REACH
+
+
+@njit(nogil=True, cache=True)
+def _distance(y: float, x: float, line: F64) -> float:
+    dx = x - line[LINE_X]
+    dy = y - line[LINE_Y]
+    along = dx * line[LINE_COSINE] + dy * line[LINE_SINE]
+    beyond = max(0.0, max(line[LINE_LOW] - along, along - line[LINE_HIGH]))
+    return math.hypot(beyond, dy * line[LINE_COSINE] - dx * line[LINE_SINE])
+
+
+@njit(nogil=True, cache=True)
+def _explain(y: F64, x: F64, line: F64, is_free: I64) -> int:
+    """Take the points of a line out of the free ones; return how many are left."""
+    free = 0
+    for i in range(y.shape[0]):
+        if is_free[i]:
+            if _distance(y[i], x[i], line) <= line[LINE_WIDTH]:
+                is_free[i] = 0
+            else:
+                free += 1
+    return free
+
+
+@njit(nogil=True, cache=True)
+def _find_lines(y: F64, x: F64, lines: F64) -> int:
+    """Find the lines that make up a cluster; return their number, 1 if it is to stay whole."""
+    n = y.shape[0]
+    reach = 0.0
+    for i in range(n):
+        reach = max(reach, math.hypot(x[i], y[i]))
+    is_free = np.ones(n, np.int64)
+    length = 4 * int(reach) + 16
+    lines[0] = 0.0
+    _refine_line(y, x, is_free, lines[0], np.inf)
+    _measure_run(y, x, lines[0], length)
+    free = _explain(y, x, lines[0], is_free)
+    if free <= (1.0 - MIN_EXPLAINED) * n:  # nearly all clusters
+        return 1
+    is_free[:] = 1
+    free = n
+    found = 0
+    while found < MAX_LINES and free > (1.0 - MIN_EXPLAINED) * n:
+        line = lines[found]
+        if _seek_line(y, x, is_free, line) < 2 * MIN_LENGTH:
+            break
+        _refine_line(y, x, is_free, line, HALF_WIDTH)
+        _measure_run(y, x, line, length)
+        if line[LINE_HIGH] - line[LINE_LOW] < MIN_LENGTH:
+            break
+        is_own = found == 0
+        for k in range(found):
+            is_own = is_own or _are_two(line, lines[k])
+        if not is_own:
+            break
+        free = _explain(y, x, line, is_free)
+        found += 1
+    return found if free <= (1.0 - MIN_EXPLAINED) * n else 1
+
+
+@njit(nogil=True, cache=True)
+def _measure_light(y: F64, x: F64, light: F64, lines: F64) -> None:
+    """Measure the light of each line where no other is near: of a macro-pixel in its middle."""
+    for k in range(lines.shape[0]):
+        total = 0.0
+        count = 0
+        for i in range(y.shape[0]):
+            if _distance(y[i], x[i], lines[k]) > 1.0:
+                continue
+            is_alone = True
+            for other in range(lines.shape[0]):
+                if (
+                    other != k
+                    and _distance(y[i], x[i], lines[other]) <= 2 * lines[other, LINE_WIDTH]
+                ):
+                    is_alone = False
+            if is_alone:
+                total += light[i]
+                count += 1
+        lines[k, LINE_LIGHT] = max(total / max(count, 1), 1.0)
+
+
+@njit(nogil=True, cache=True)
+def split_crossings(
+    labels: I32, sums: I32, ys: I32, xs: I32, n: int, clusters: int, least: int, max_clusters: int
+) -> int:
+    """Give each of several straight tracks over each other a label of its own.
+
+    Where they are over each other, a macro-pixel goes to the one that has more light there, as far
+    as its light elsewhere tells.
+
+    :param labels: in and out, (rows, columns) int32, from 1 to `clusters`.
+    :param sums: (rows, columns) int32, light of the macro-pixels.
+    :param ys: rows of the `n` labelled macro-pixels; `xs` their columns.
+    :param least: clusters of fewer macro-pixels stay whole.
+    :param max_clusters: none is taken apart beyond that many.
+    :returns: number of clusters.
+    """
+    size = np.zeros(clusters + 1, np.int64)
+    for index in range(n):
+        size[labels[ys[index], xs[index]]] += 1
+    begin = np.zeros(clusters + 2, np.int64)
+    for label in range(1, clusters + 1):
+        begin[label + 1] = begin[label] + size[label]
+    order = np.empty(n, np.int64)
+    filled = begin.copy()
+    for index in range(n):
+        label = labels[ys[index], xs[index]]
+        order[filled[label]] = index
+        filled[label] += 1
+    lines = np.zeros((MAX_LINES, 8))
+    found = clusters
+    for label in range(1, clusters + 1):
+        count = size[label]
+        if count < least or count > MAX_SIZE:
+            continue
+        mine = order[begin[label] : begin[label + 1]]
+        y = np.empty(count)
+        x = np.empty(count)
+        light = np.empty(count)
+        for i in range(count):
+            y[i] = ys[mine[i]]
+            x[i] = xs[mine[i]]
+            light[i] = sums[ys[mine[i]], xs[mine[i]]]
+        y -= np.floor(y.mean())
+        x -= np.floor(x.mean())
+        n_lines = _find_lines(y, x, lines)
+        if n_lines < 2 or found + n_lines - 1 > max_clusters:
+            continue
+        own = lines[:n_lines]
+        _measure_light(y, x, light, own)
+        for i in range(count):
+            best = 0
+            most = -np.inf
+            for k in range(n_lines):
+                pull = SPREAD * _distance(y[i], x[i], own[k]) / own[k, LINE_WIDTH]
+                expected = math.log(own[k, LINE_LIGHT]) - 0.5 * pull * pull
+                if expected > most:
+                    most = expected
+                    best = k
+            if best:
+                labels[ys[mine[i]], xs[mine[i]]] = found + best
+        found += n_lines - 1
+    return found

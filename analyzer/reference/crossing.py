@@ -1,0 +1,147 @@
+"""Twin of `analyzer.kernels.crossing`."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.kernels import crossing as kernel
+from analyzer.kernels.arrays import F64, I32
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass
+class Line:
+    """A line through (x, y) in a direction; where it runs along, half its width, its light."""
+
+    x: float
+    y: float
+    angle: float
+    low: float = 0.0
+    high: float = 0.0
+    width: float = 0.0
+    light: float = 1.0
+
+    def places(self, y: F64, x: F64) -> tuple[F64, F64]:
+        """Return places along and across."""
+        cosine, sine = math.cos(self.angle), math.sin(self.angle)
+        dx, dy = x - self.x, y - self.y
+        return dx * cosine + dy * sine, dy * cosine - dx * sine
+
+    def distances(self, y: F64, x: F64) -> F64:
+        """Return distances from where it runs."""
+        along, across = self.places(y, x)
+        return np.asarray(np.hypot(along - np.clip(along, self.low, self.high), across))
+
+
+def seek_line(y: F64, x: F64) -> tuple[Line, int]:
+    """Return the line with most points within 2.5 of it, and their number."""
+    offset = int(np.hypot(x, y).max()) + 40
+    best, most = Line(0, 0, 0), 0
+    for angle in np.pi * np.arange(kernel.ANGLES) / kernel.ANGLES:
+        place = np.floor(y * np.cos(angle) - x * np.sin(angle) + offset + 0.5).astype(int)
+        near = np.convolve(np.bincount(place, minlength=2 * offset), np.ones(5, int), "same")
+        if near.max() > most:
+            most = int(near.max())
+            distance = int(near.argmax()) - offset
+            best = Line(-distance * math.sin(angle), distance * math.cos(angle), float(angle))
+    return best, most
+
+
+def refine_line(y: F64, x: F64, line: Line, reach: float) -> Line:
+    """Return the line through the middle of the points near it."""
+    for _ in range(3):
+        near = np.abs(line.places(y, x)[1]) <= reach
+        if not near.any():
+            break
+        (xx, xy), (_, yy) = np.cov(np.stack([x[near], y[near]]), bias=True)
+        angle = 0.5 * math.atan2(2 * xy, xx - yy)
+        line = Line(float(x[near].mean()), float(y[near].mean()), angle)
+    return line
+
+
+def measure_run(y: F64, x: F64, line: Line) -> None:
+    """Set from where to where a line runs without a gap, and half its width."""
+    along, across = line.places(y, x)
+    lit = np.unique(np.floor(along[np.abs(across) <= kernel.HALF_WIDTH] + 0.5))
+    runs = np.split(lit, np.flatnonzero(np.diff(lit) > kernel.MAX_GAP) + 1)
+    longest = max(reversed(runs), key=lambda run: run[-1] - run[0])
+    line.low, line.high = float(longest[0]), float(longest[-1])
+    inside = (line.low <= along) & (along <= line.high)
+    beside = np.bincount(np.floor(np.abs(across[inside]) + 0.5).astype(int), minlength=20)
+    dark = np.flatnonzero(beside[1 : kernel.MAX_WIDTH] < 1.5 * (line.high - line.low))
+    width = 1 + (int(dark[0]) if dark.size else kernel.MAX_WIDTH - 1)
+    line.width = max(kernel.HALF_WIDTH, width + 1.0)
+
+
+def arms(line: Line, other: Line) -> tuple[float, float]:
+    """Return how far a line goes on beyond another one: the shorter and the longer way."""
+    sine = math.sin(other.angle - line.angle)
+    if abs(sine) < kernel.MIN_SINE:
+        return -1.0, -1.0
+    dx, dy = other.x - line.x, other.y - line.y
+    place = (dx * math.sin(other.angle) - dy * math.cos(other.angle)) / sine
+    ways = sorted((line.high - place, place - line.low))
+    return ways[0] - other.width / abs(sine), ways[1] - other.width / abs(sine)
+
+
+def are_two(line: Line, other: Line) -> bool:
+    """Tell whether lines cross, or one ends at the other's side."""
+    a, b = arms(line, other), arms(other, line)
+    touches = [
+        one[0] >= kernel.MIN_ARM and two[1] >= kernel.MIN_LENGTH and two[0] >= -kernel.REACH
+        for one, two in ((a, b), (b, a))
+    ]
+    return min(a[0], b[0]) >= kernel.MIN_ARM or any(touches)
+
+
+def find_lines(y: F64, x: F64) -> list[Line]:
+    """Return the lines of which a cluster consists; only the first if it is to stay whole."""
+    is_free = np.ones(len(y), bool)
+    lines: list[Line] = []
+    few = (1.0 - kernel.MIN_EXPLAINED) * len(y)
+    whole = refine_line(y, x, Line(0, 0, 0), np.inf)
+    measure_run(y, x, whole)
+    if (whole.distances(y, x) > whole.width).sum() <= few:
+        return [whole]
+    while len(lines) < kernel.MAX_LINES and is_free.sum() > few:
+        line, count = seek_line(y[is_free], x[is_free])
+        if count < 2 * kernel.MIN_LENGTH:
+            break
+        line = refine_line(y[is_free], x[is_free], line, kernel.HALF_WIDTH)
+        measure_run(y, x, line)
+        is_own = not lines or any(are_two(line, other) for other in lines)
+        if line.high - line.low < kernel.MIN_LENGTH or not is_own:
+            break
+        is_free &= line.distances(y, x) > line.width
+        lines.append(line)
+    return lines if is_free.sum() <= few else lines[:1]
+
+
+def split_crossings(labels: I32, sums: I32, least: int, max_clusters: int) -> I32:
+    """Return labels, with one of its own for each of several tracks over each other."""
+    result = labels.copy()
+    for label in range(1, int(labels.max(initial=0)) + 1):
+        rows, columns = np.nonzero(labels == label)
+        found = int(result.max())
+        if not least <= len(rows) <= kernel.MAX_SIZE:
+            continue
+        y, x = rows - np.floor(rows.mean()), columns - np.floor(columns.mean())
+        lines = find_lines(y, x)
+        if len(lines) < 2 or found + len(lines) - 1 > max_clusters:
+            continue
+        distances = np.array([line.distances(y, x) for line in lines])
+        wide = np.array([[2 * line.width] for line in lines])
+        for number, line in enumerate(lines):
+            others = np.arange(len(lines)) != number
+            alone = (distances[number] <= 1) & (distances > wide)[others].all(axis=0)
+            light = sums[rows[alone], columns[alone]]
+            line.light = max(float(light.mean()) if light.size else 0.0, 1.0)
+        pull = kernel.SPREAD * distances / np.array([[line.width] for line in lines])
+        expected = np.log([[line.light] for line in lines]) - 0.5 * pull**2
+        best = expected.argmax(axis=0)
+        names = np.concatenate([[label], found + np.arange(1, len(lines))])
+        result[rows, columns] = names[best]
+    return result
