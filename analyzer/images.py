@@ -210,7 +210,7 @@ class ImageAnalysis:
             settings.max_clusters,
         )
         axes = np.empty((found, N_AXES))
-        measure_axes(labels, ys, xs, n_core, axes)
+        measure_axes(labels, self._sums, ys, xs, n_core, axes)
         found = join_in_line(labels, ys, xs, n_core, settings.gap_macro, axes)
         is_track = np.zeros(found, np.uint8)
         mark_tracks(

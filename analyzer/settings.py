@@ -140,7 +140,7 @@ class AnalyzerSettings(Settings):
         ge=1,
     )
     margin_macro: int = setting(
-        1,
+        2,
         "Margin",
         "rim around a track that is summed with it, for the wings of its light",
         unit="macro-pixels",

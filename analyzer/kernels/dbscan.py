@@ -9,20 +9,13 @@ neighbours, and the time is proportional to the number of points.
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import I32, I64, U8
+from analyzer.kernels.arrays import I32, U8
+from analyzer.kernels.forest import root_of
 
 SEED = 0x80
 """Bit of a mark: a cluster may start here. The other bits are the weight, at most 127."""
 
 _WEIGHT = 0x7F
-
-
-@njit(nogil=True, cache=True)
-def _root(parent: I64, index: int) -> int:
-    while parent[index] != index:
-        parent[index] = parent[parent[index]]
-        index = parent[index]
-    return index
 
 
 @njit(nogil=True, cache=True)
@@ -64,13 +57,13 @@ def dbscan(
             continue
         row = ys[index]
         column = xs[index]
-        mine = _root(parent, index)
+        mine = root_of(parent, index)
         for other_row in range(max(0, row - eps), row + 1):
             last = min(columns, column + eps + 1) if other_row < row else column
             for other_column in range(max(0, column - eps), last):
                 there = labels[other_row, other_column]
                 if there:
-                    other = _root(parent, there - 1)
+                    other = root_of(parent, there - 1)
                     if other < mine:
                         parent[mine] = other
                         mine = other
@@ -80,7 +73,7 @@ def dbscan(
     name = np.zeros(n, np.int32)
     for index in range(n):  # a root is the first core of its cluster, so names follow the raster
         if weights[index] >= min_samples:
-            root = _root(parent, index)
+            root = root_of(parent, index)
             if root == index:
                 clusters += 1
                 name[index] = clusters

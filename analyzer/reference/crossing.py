@@ -67,8 +67,9 @@ def measure_run(y: F64, x: F64, line: Line) -> None:
     along, across = line.places(y, x)
     lit = np.unique(np.floor(along[np.abs(across) <= kernel.HALF_WIDTH] + 0.5))
     runs = np.split(lit, np.flatnonzero(np.diff(lit) > kernel.MAX_GAP) + 1)
-    longest = max(reversed(runs), key=lambda run: run[-1] - run[0])
-    line.low, line.high = float(longest[0]), float(longest[-1])
+    if lit.size:
+        longest = max(reversed(runs), key=lambda run: run[-1] - run[0])
+        line.low, line.high = float(longest[0]), float(longest[-1])
     inside = (line.low <= along) & (along <= line.high)
     beside = np.bincount(np.floor(np.abs(across[inside]) + 0.5).astype(int), minlength=20)
     dark = np.flatnonzero(beside[1 : kernel.MAX_WIDTH] < 1.5 * (line.high - line.low))

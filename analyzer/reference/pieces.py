@@ -26,8 +26,8 @@ def join_near(labels: I32, link: int) -> I32:
     return joined
 
 
-def measure_axes(labels: I32) -> F64:
-    """Return the axes of clusters, (clusters, 9); see the kernel."""
+def measure_axes(labels: I32, sums: I32) -> F64:
+    """Return the axes of clusters, (clusters, 10); see the kernel."""
     axes = []
     for label in range(1, int(labels.max(initial=0)) + 1):
         y, x = np.nonzero(labels == label)
@@ -35,9 +35,9 @@ def measure_axes(labels: I32) -> F64:
         cosine, sine = vectors[:, 1] * (-1 if vectors[0, 1] < 0 else 1)
         along = (x - x.mean()) * cosine + (y - y.mean()) * sine
         wide, long = np.sqrt(np.maximum(values, 0))
-        axes.append(
-            [len(x), x.mean(), y.mean(), cosine, sine, along.min(), along.max(), long, wide]
-        )
+        ends = [along.min(), along.max()]
+        light = sums[y, x].mean()
+        axes.append([len(x), x.mean(), y.mean(), cosine, sine, *ends, long, wide, light])
     return np.array(axes).reshape(-1, kernel.N_AXES)
 
 
@@ -64,16 +64,31 @@ def are_in_line(one: F64, other: F64, max_gap: float) -> bool:
     return True
 
 
-def join_in_line(labels: I32, max_gap: int) -> I32:
+def belongs(piece: F64, track: F64, max_gap: float) -> bool:
+    """Tell whether a piece without a direction lies at the end of a track, and is like it."""
+    low, high = sorted((piece[kernel.LIGHT], track[kernel.LIGHT]))
+    axis = track[[kernel.COSINE, kernel.SINE]]
+    place = piece[[kernel.X, kernel.Y]] - track[[kernel.X, kernel.Y]]
+    gap = max(place @ axis - track[kernel.HIGH], track[kernel.LOW] - place @ axis)
+    gap -= np.sqrt(piece[kernel.COUNT] / np.pi)
+    side = abs(place @ np.array([-axis[1], axis[0]]))
+    is_near = 0 <= gap <= max_gap and side <= kernel.SIDE + kernel.SIDE_SLOPE * gap
+    return bool(is_near and high <= kernel.ALIKE * low)
+
+
+def join_in_line(labels: I32, sums: I32, max_gap: int) -> I32:
     """Return labels, the same for pieces in one line, numbered anew."""
-    axes = measure_axes(labels)
-    is_straight = axes[:, kernel.HIGH] - axes[:, kernel.LOW] >= kernel.MIN_LENGTH
-    is_straight &= axes[:, kernel.LONG] >= kernel.MIN_ELONGATION * axes[:, kernel.WIDE]
+    axes = measure_axes(labels, sums)
+    has_direction = axes[:, kernel.HIGH] - axes[:, kernel.LOW] >= kernel.MIN_LENGTH
+    has_direction &= axes[:, kernel.LONG] >= kernel.MIN_ELONGATION * axes[:, kernel.WIDE]
     name = np.arange(len(axes))
-    straight = np.flatnonzero(is_straight)
-    for i in straight:
-        for j in straight[straight < i]:
-            if are_in_line(axes[i], axes[j], max_gap):
+    for i in np.flatnonzero(has_direction):
+        for j in range(len(axes)):
+            if has_direction[j]:
+                is_one = i != j and are_in_line(axes[i], axes[j], max_gap)
+            else:
+                is_one = belongs(axes[j], axes[i], max_gap / 2)
+            if is_one:
                 low, high = sorted((name[i], name[j]))
                 name[name == high] = low
     new = np.zeros(len(axes) + 1, np.int32)

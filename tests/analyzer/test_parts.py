@@ -95,9 +95,13 @@ def test_a_file_that_fails_half_way_does_not_replace_the_old_one(tmp_path):
 WARM = """
 import numba, numpy as np
 from analyzer import warmup
-from analyzer.kernels import board, detect, frame, label, measure, pedestal, tiles, triggers
-modules = (detect, frame, label, measure, pedestal)
-kernels = [k for m in modules for k in vars(m).values() if hasattr(k, "signatures")]
+from analyzer.kernels import board, crossing, dbscan, detect, frame, measure
+from analyzer.kernels import pedestal, pieces, rim, tiles, triggers
+modules = (crossing, dbscan, detect, frame, measure, pedestal, pieces, rim)
+kernels = [
+    k for m in modules for k in vars(m).values()
+    if hasattr(k, "signatures") and k.py_func.__module__ == m.__name__
+]
 kernels += [board.analyze_board, tiles.average_tiles, triggers.conclude_triggers]
 def count():
     names = {k.py_func.__qualname__: len(k.signatures) for k in kernels}

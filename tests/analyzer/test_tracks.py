@@ -32,11 +32,11 @@ def draw(labels, x, y, angle, length, label, half_width=2):
     labels[(np.abs(along) <= length / 2) & (np.abs(across) <= half_width)] = label
 
 
-def joined_in_line(labels, max_gap=12):
+def joined_in_line(labels, light, max_gap=12):
     joined = labels.copy()
     ys, xs, n = places(labels)
     axes = np.empty((int(labels.max()), pieces.N_AXES))
-    pieces.measure_axes(joined, ys, xs, n, axes)
+    pieces.measure_axes(joined, light, ys, xs, n, axes)
     count = pieces.join_in_line(joined, ys, xs, n, max_gap, axes)
     return joined, count, axes
 
@@ -77,30 +77,34 @@ def test_pieces_are_measured_and_joined_as_by_the_twin(seed, n_pieces, max_gap):
     labels = dense.reshape(labels.shape).astype(np.int32)
     if not labels.max():
         return
-    joined, _, axes = joined_in_line(labels, max_gap)
-    twin = pieces_twin.measure_axes(labels)
+    light = labels * np.int32(600)
+    joined, _, axes = joined_in_line(labels, light, max_gap)
+    twin = pieces_twin.measure_axes(labels, light)
     is_clear = twin[:, pieces.LONG] > 1.01 * twin[:, pieces.WIDE] + 0.01
     np.testing.assert_allclose(axes[:, :3], twin[:, :3], atol=1e-9)
     np.testing.assert_allclose(axes[:, 7:], twin[:, 7:], atol=1e-6)
     np.testing.assert_allclose(np.abs(axes[is_clear, 3]), np.abs(twin[is_clear, 3]), atol=1e-6)
-    np.testing.assert_array_equal(joined, pieces_twin.join_in_line(labels, max_gap))
+    np.testing.assert_array_equal(joined, pieces_twin.join_in_line(labels, light, max_gap))
 
 
 @pytest.mark.parametrize(
-    ("second", "clusters"),
+    ("second", "brighter", "clusters"),
     [
-        ((70, 40, 0.0, 30), 1),  # goes on after a gap
-        ((70, 44, 0.0, 30), 2),  # beside the line
-        ((70, 47, 0.5, 30), 2),  # in another direction
-        ((85, 40, 0.0, 30), 2),  # too far
-        ((61, 40, 0.0, 4), 2),  # has no direction of its own
+        ((70, 40, 0.0, 30), 5, 1),  # goes on after a gap
+        ((70, 44, 0.0, 30), 1, 2),  # beside the line
+        ((70, 47, 0.5, 30), 1, 2),  # in another direction
+        ((85, 40, 0.0, 30), 1, 2),  # too far
+        ((52, 41, 0.0, 5), 1, 1),  # too short for a direction, but there
+        ((52, 41, 0.0, 5), 5, 2),  # a spot
+        ((62, 41, 0.0, 5), 1, 2),  # too far for a piece that small
     ],
 )
-def test_only_pieces_in_one_line_are_joined(second, clusters):
+def test_only_pieces_in_one_line_are_joined(second, brighter, clusters):
     labels = np.zeros((80, 120), np.int32)
     draw(labels, 30, 40, 0.0, 30, 1)
     draw(labels, *second, 2)
-    assert joined_in_line(labels)[1] == clusters
+    light = np.where(labels == 2, 1000 * brighter, 1000).astype(np.int32)
+    assert joined_in_line(labels, light)[1] == clusters
 
 
 @given(seeds)
