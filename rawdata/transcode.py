@@ -4,26 +4,24 @@ The new file appears whole or not at all: it is written under a temporary name, 
 then given its own name, which nothing must have yet.
 """
 
-import errno
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rawdata.checksum import crc32c, data_path, read_sidecar, sidecar_path, write_sidecar
 from rawdata.compressors import SUFFIXES
 from rawdata.errors import RawDataError
 from rawdata.event import Event
+from rawdata.naming import give_name
 from rawdata.recode import Recoded
 from rawdata.runfile import RunFile
 from rawdata.runwriter import CHECKS_OF_THE_FILE, RunWriter, WrittenFile
 
 Recode = Callable[[Event], Recoded]
 Progress = Callable[[int, int], object]
-
-_NO_HARD_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class TranscodeError(RawDataError):
@@ -52,8 +50,10 @@ class Transcoded:
     bytes_after: int = 0
     file_bytes_before: int = 0
     file_bytes_after: int = 0
+    crc32c_before: str = ""
+    """Of the old file's uncompressed bytes."""
     crc32c: str = ""
-    """Of the new file's uncompressed bytes."""
+    """Of the new file's uncompressed bytes, as they were read back."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -91,8 +91,11 @@ def transcode_file(
             with writer:
                 _write_events(run, recode, writer, result, on_progress)
             written = writer.close()
-            _read_back(written, source)
-            _give_name(writer.path, output)
+            _read_back(written, source, partial(on_progress, run.file_bytes, run.file_bytes))
+            try:
+                give_name(writer.path, output)
+            except FileExistsError:
+                _refuse_existing(output)
         finally:
             writer.path.unlink(missing_ok=True)
         result.complete = run.complete
@@ -128,6 +131,7 @@ def _write_events(
         result.frames_kept += recoded.kept
         result.bytes_before += len(event.raw)
         on_progress(run.bytes_read, run.file_bytes)
+    result.crc32c_before = f"{crc:08x}"
     sidecar = sidecar_path(data_path(run.path))
     expected = read_sidecar(sidecar)
     if expected and (expected.crc32c, expected.size_bytes) != (crc, result.bytes_before):
@@ -138,32 +142,14 @@ def _write_events(
         )
 
 
-def _read_back(written: WrittenFile, source: Path) -> None:
+def _read_back(written: WrittenFile, source: Path, on_event: Callable[[], object]) -> None:
     crc = 0
     with RunFile(written.path) as run:
         for event in run:
+            on_event()
             crc = crc32c(event.raw, crc)
     if crc != written.crc32c:
         raise TranscodeError(
             f"{source}: what was written reads back with CRC32C {crc:08x}, not "
             f"{written.crc32c:08x}: memory or disk is faulty"
         )
-
-
-def _give_name(temporary: Path, output: Path) -> None:
-    """Rename, but never over a file that came into being meanwhile."""
-    try:
-        os.link(temporary, output)
-    except FileExistsError:
-        _refuse_existing(output)
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        _refuse_existing(output)
-        temporary.rename(output)
-    folder = os.open(output.parent, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems cannot
-            os.fsync(folder)
-    finally:
-        os.close(folder)

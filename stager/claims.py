@@ -18,7 +18,7 @@ RENEW_AFTER_S: Final = 30.0
 
 def own_identity() -> str:
     """Return who we are: host, boot and process namespace, process, its start."""
-    return f"{socket.gethostname()[:40]} {_here()} {os.getpid()} {_started(os.getpid())}"
+    return f"{socket.gethostname()[:40]} {_here()} {os.getpid()} {started(os.getpid())}"
 
 
 def is_dead(identity: str) -> bool:
@@ -28,8 +28,8 @@ def is_dead(identity: str) -> bool:
     nothing.
     """
     try:
-        _, here, pid, started = identity.rsplit(" ", 3)
-        return here == _here() and _started(int(pid)) != started
+        _, here, pid, since = identity.rsplit(" ", 3)
+        return here == _here() and started(int(pid)) != since
     except ValueError:
         return False
 
@@ -64,7 +64,7 @@ def _here() -> str:
     return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
 
 
-def _started(pid: int) -> str:
+def started(pid: int) -> str:
     """Return the start time of a process in clock ticks, which tells it from later namesakes."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")

@@ -22,6 +22,7 @@ from stager.bandwidth import parse_schedule
 from stager.credentials import EMBEDDED, KeySource
 from stager.credentials.choose import credentials_for
 from stager.errors import ConfigurationError
+from stager.places.configured import PlaceConfiguration, configured_places
 from stager.settings import KINDS, ODB_PATH, StagerSettings, environment_name
 
 CONFIG_VARIABLE: Final = "CYGNO_STAGER_CONFIG"
@@ -41,6 +42,13 @@ class Configuration:
     catalog_url: str
     folder: Path | None
     environment: Mapping[str, str]
+    places: tuple[PlaceConfiguration, ...] = ()
+
+    @property
+    def scratch_dir(self) -> Path:
+        """Folder for files on their way."""
+        named = self.settings.scratch_dir
+        return Path(named).expanduser() if named else self.data_dir / ".cygno-stager"
 
     def credentials(self) -> KeySource:
         """Return the keys for S3, looked up anew. :raises CredentialsError: if there are none."""
@@ -67,6 +75,7 @@ def configure(
     """
     settings, _ = settings_of(options, folder, client, config_file, environment)
     data_dir = _data_dir(settings, folder, client)
+    toml = _from_toml(folder, config_file, environment)
     return Configuration(
         settings=settings,
         data_dir=data_dir,
@@ -74,6 +83,7 @@ def configure(
         catalog_url=_catalog_url(settings.catalog, folder or data_dir),
         folder=folder,
         environment=environment,
+        places=configured_places(settings, toml.get("places", {}), _places_in_odb(client)),
     )
 
 
@@ -113,7 +123,9 @@ def settings_of(
     said: dict[str, tuple[Any, str]] = {}
     for field, value in _embedded(folder).items():
         said[field] = (value, f"{folder}/{EMBEDDED}")
-    for field, value in _from_toml(folder, config_file, environment).items():
+    toml = _from_toml(folder, config_file, environment)
+    toml.pop("places", None)
+    for field, value in toml.items():
         said[field] = (value, "the TOML file")
     for field, value in _from_odb(client).items():
         said[field] = (value, f"the ODB, {ODB_PATH}")
@@ -156,12 +168,20 @@ def _from_toml(
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from error
     for name in content:
-        if name not in StagerSettings.model_fields:
-            known = ", ".join(StagerSettings.model_fields)
+        if name not in StagerSettings.model_fields and name != "places":
+            known = ", ".join([*StagerSettings.model_fields, "places"])
             raise ConfigurationError(f"{path}: there is no setting {name!r}; known: {known}")
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
     }
+
+
+def _places_in_odb(client: Client | None) -> dict[str, Any]:
+    path = f"{ODB_PATH}/Places"
+    if client is None or not client.odb_exists(path):
+        return {}
+    content = client.odb_get(path)
+    return content if isinstance(content, dict) else {}
 
 
 def _from_odb(client: Client | None) -> dict[str, Any]:

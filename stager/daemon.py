@@ -1,16 +1,21 @@
 """Stage for ever: as a program of the experiment while that is up, and on its own while it is not.
 
-No failure ends it: each is shown, alarmed, and tried again later.
+The main thread serves the experiment and nothing else, so that a run is never held up by us; one
+thread works for the stager, with those of its crew. No failure ends it: each is shown, alarmed, and
+tried again later.
 """
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from experiment.client import Client
+from experiment.constants import TR_STOP
 from experiment.errors import ExperimentError
 from stager.attach import connect_if_up, current_run
 from stager.catalog import Catalog
@@ -20,12 +25,16 @@ from stager.errors import CatalogError, StagerError, Stopped
 from stager.ledger import Ledger
 from stager.models import State
 from stager.once import complaints
-from stager.outcome import WAITING, Pass, Progress
+from stager.outcome import STAGED, WAITING, Pass, Progress
 from stager.worker import Worker
 
 CLIENT_NAME: Final = "cygno-stager"
 _SLICE_MS: Final = 100
 _RETRY_S: Final = 10.0
+_LOOK_S: Final = 1.0
+"""Between two looks whether the experiment is up."""
+_STOP_SEQUENCE: Final = 900
+"""After the logger, which closes its file at 800 (MIDAS's ``mlogger.cxx``)."""
 
 log = logging.getLogger(__name__)
 
@@ -51,84 +60,83 @@ class Daemon:
         self._named = named
         self._folder = folder
         self._config_file = config_file
-        self._progress = progress
         self._is_over = is_over
         self._client: Client | None = None
         self._equipment: StagerEquipment | None = None
-        self._catalog: Catalog | None = None
-        self._catalog_url = ""
         self._tally = Tally()
         self._complaint = ""
+        self._errand = Errand(progress)
+        self._looked = -math.inf
 
     def serve(self) -> None:
         """Stage until it is over."""
         try:
-            while not self._is_over():
-                self._connect()
-                self._rest(self._one_pass())
+            with ThreadPoolExecutor(1, thread_name_prefix="stager") as thread:
+                try:
+                    self._serve(thread)
+                finally:
+                    self._errand.end()
         except (Stopped, KeyboardInterrupt):
             pass
         finally:
-            if self._catalog:
-                self._catalog.close()
+            self._errand.close()
             self._with_experiment(lambda client: client.disconnect())
 
-    def _one_pass(self) -> float:
-        """Do all that can be done; return how long [s] to rest afterwards."""
+    def _serve(self, thread: ThreadPoolExecutor) -> None:
+        running: Future[Pass] | None = None
+        begin = 0.0
+        while not self._is_over():
+            self._connect()
+            if running is None and (time.monotonic() >= begin or self._errand.wake.is_set()):
+                running, begin = self._send(thread)
+            elif running is not None and running.done():
+                begin = time.monotonic() + self._take(running)
+                running = None
+            else:
+                self._show_wait()
+            self._slice()
+
+    def _send(self, thread: ThreadPoolExecutor) -> tuple["Future[Pass] | None", float]:
+        """Let the stager's thread make its next round; return when to try again if it cannot."""
+        self._errand.wake.clear()
         try:
             configuration = configure(self._options, self._folder, self._client, self._config_file)
-            worker = Worker(
-                configuration,
-                Ledger(self._open_catalog(configuration), configuration.settings),
-                self._pulse,
-                self._progress,
-            )
-            run = self._ask_current_run()
-            result = worker.run_pass(run, retry_all=False)
+        except StagerError as error:
+            self._complain(str(error))
+            return None, time.monotonic() + _RETRY_S
+        except ExperimentError as error:
+            self._drop(error)
+            return None, time.monotonic()
+        return thread.submit(self._errand.run, configuration), math.inf
+
+    def _take(self, done: "Future[Pass]") -> float:
+        """Show what a round has done; return how long [s] to rest after it."""
+        try:
+            result = done.result()
         except Stopped:
             raise
         except StagerError as error:
-            if isinstance(error, CatalogError):
-                self._close_catalog()
             self._complain(str(error))
             return _RETRY_S
-        except ExperimentError as error:
-            self._drop(error)
-            return 0.0
         self._count(result)
-        lines = complaints(result)
-        self._complain("; ".join(lines))
-        period = configuration.settings.scan_period_s
-        return min(period, result.look_again_s or period)
-
-    def _open_catalog(self, configuration: Configuration) -> Catalog:
-        if self._catalog is None or self._catalog_url != configuration.catalog_url:
-            self._close_catalog()
-            self._catalog = Catalog(configuration.catalog_url)
-            self._catalog.wait_s = math.inf
-            self._catalog.on_wait = self._wait_for_catalog
-            self._catalog_url = configuration.catalog_url
-        return self._catalog
-
-    def _wait_for_catalog(self, reason: str) -> None:
-        if reason != self._complaint:
-            self._complain(reason)
-        self._pulse()
-
-    def _close_catalog(self) -> None:
-        if self._catalog:
-            self._catalog.close()
-        self._catalog = None
+        self._complain("; ".join(complaints(result)))
+        return 0.0
 
     def _count(self, result: Pass) -> None:
         for outcome in result.outcomes:
-            if outcome.state == State.CATALOGUED:
-                log.info("%s is in the cloud as %s", outcome.path, outcome.object_key)
+            if outcome.state in STAGED:
+                log.info("%s is at its places as %s", outcome.path, outcome.object_key)
                 self._tally.files_staged += 1
                 self._tally.bytes_staged += outcome.object_bytes or 0
                 self._tally.last_run = max(self._tally.last_run, outcome.run)
         self._tally.files_waiting = result.count(WAITING)
         self._tally.files_failed = result.count(State.FAILED)
+
+    def _show_wait(self) -> None:
+        """Show what the stager's thread waits for, if it is the catalog."""
+        reason = self._errand.waits_for
+        if reason and reason != self._complaint:
+            self._complain(reason)
 
     def _complain(self, complaint: str) -> None:
         if complaint and complaint != self._complaint:
@@ -151,8 +159,9 @@ class Daemon:
 
     # the experiment ----------------------------------------------------------------------------
     def _connect(self) -> None:
-        if self._client is not None:
+        if self._client is not None or time.monotonic() < self._looked + _LOOK_S:
             return
+        self._looked = time.monotonic()
         self._client = connect_if_up(CLIENT_NAME, self._named, self._folder)
         if self._client is None:
             return
@@ -161,11 +170,12 @@ class Daemon:
         def prepare(client: Client) -> None:
             self._equipment = StagerEquipment(client)
             self._equipment.show("ready", "ok", self._tally)
+            client.register_transition_callback(TR_STOP, _STOP_SEQUENCE, self._run_has_ended)
 
         self._with_experiment(prepare)
 
-    def _ask_current_run(self) -> int | None:
-        return current_run(self._client)
+    def _run_has_ended(self, _client: Client, _run: int) -> None:
+        self._errand.wake.set()
 
     def _with_experiment(self, do: Callable[[Client], object]) -> None:
         if self._client is None:
@@ -176,7 +186,7 @@ class Daemon:
             self._drop(error)
 
     def _drop(self, error: ExperimentError) -> None:
-        """Go on alone; the experiment is looked for again before the next pass."""
+        """Go on alone; the experiment is looked for again before the next round."""
         log.warning("the experiment is gone: %s", error)
         client, self._client, self._equipment = self._client, None, None
         if client is not None:
@@ -185,30 +195,106 @@ class Daemon:
             except ExperimentError:
                 pass
 
+    def _slice(self) -> None:
+        """Serve the experiment for a moment."""
+        if self._client is None:
+            time.sleep(_SLICE_MS / 1000)
+        self._with_experiment(lambda client: client.communicate(_SLICE_MS))
+        if self._errand.asks_for_run.is_set():
+            run: list[int | None] = [None]
+            self._with_experiment(lambda client: run.append(current_run(client)))
+            self._errand.tell_run(run[-1])
+
+
+class Errand:
+    """What the stager's thread does, round after round; its worker lives through all of them."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._over = threading.Event()
+        self._catalog: Catalog | None = None
+        self._catalog_url = ""
+        self._worker: Worker | None = None
+        self.wake = threading.Event()
+        """Once set, the present round ends and the next one begins."""
+        self.waits_for = ""
+        """One line that says so while the catalog is waited for."""
+        self.asks_for_run = threading.Event()
+        """Set while `tell_run` is waited for."""
+        self._run: int | None = None
+
+    def end(self) -> None:
+        """Let the present round end; what is begun is taken up again later."""
+        self._over.set()
+
+    def close(self) -> None:
+        """Let go of threads and catalog."""
+        if self._worker:
+            self._worker.close()
+        if self._catalog:
+            self._catalog.close()
+        self._worker = self._catalog = None
+
+    def tell_run(self, run: int | None) -> None:
+        """Say which run is being taken; only the main thread may ask the experiment."""
+        self._run = run
+        self.asks_for_run.clear()
+
+    def _ask_run(self) -> int | None:
+        self.asks_for_run.set()
+        while self.asks_for_run.is_set():
+            time.sleep(_SLICE_MS / 10_000)
+            self._pulse()
+        return self._run
+
+    def run(self, configuration: Configuration) -> Pass:
+        """Make one round: look for files, and hand out and collect work for a scan period.
+
+        Work that takes longer goes on through the next rounds.
+
+        :raises StagerError: if the data folder or the catalog cannot be used at all.
+        """
+        try:
+            worker = self._prepare(configuration)
+            worker.begin_pass(self._ask_run, retry_all=False)
+            period_s = configuration.settings.scan_period_s
+            end = time.monotonic() + min(period_s, worker.look_again_s or period_s)
+            has_news = False
+            while time.monotonic() < end and not self.wake.is_set():
+                has_news = worker.collect(_SLICE_MS / 1000) or has_news
+                if not worker.is_busy:
+                    if has_news:
+                        break
+                    self._rest(_SLICE_MS / 1000)
+            return worker.take_result()
+        except CatalogError:
+            self.close()
+            raise
+        finally:
+            self.waits_for = ""
+
+    def _prepare(self, configuration: Configuration) -> Worker:
+        if self._catalog is None or self._catalog_url != configuration.catalog_url:
+            self.close()
+            self._catalog = Catalog(configuration.catalog_url)
+            self._catalog.wait_s = math.inf
+            self._catalog.on_wait = self._wait_for_catalog
+            self._catalog_url = configuration.catalog_url
+        ledger = Ledger(self._catalog, configuration)
+        if self._worker is None:
+            self._worker = Worker(configuration, ledger, self._pulse, self._progress)
+        else:
+            self._worker.use(configuration, ledger)
+        return self._worker
+
+    def _wait_for_catalog(self, reason: str) -> None:
+        self.waits_for = reason
+        self._pulse()
+
     def _pulse(self) -> None:
-        if self._is_over():
+        if self._over.is_set():
             raise Stopped("asked to end")
-        self._with_experiment(lambda client: client.communicate(1))
 
     def _rest(self, rest_s: float) -> None:
-        """Wait for the next pass, which begins at once when a run has ended."""
-        end = time.monotonic() + rest_s
-        was_running = self._running()
-        while time.monotonic() < end and not self._is_over():
-            if self._client is None:
-                time.sleep(_SLICE_MS / 1000)
-                continue
-            self._with_experiment(lambda client: client.communicate(_SLICE_MS))
-            running = self._running()
-            if was_running and not running:
-                return
-            was_running = running
-
-    def _running(self) -> bool:
-        running: list[int | None] = [None]
-
-        def ask(client: Client) -> None:
-            running[0] = current_run(client)
-
-        self._with_experiment(ask)
-        return running[0] is not None
+        self.wake.wait(rest_s)
+        self._pulse()

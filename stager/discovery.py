@@ -17,6 +17,8 @@ _PATTERNS: Final = {
     "reco": re.compile(r"run(\d{5,})(?:_(\d+))?\.reco\.h5"),
     "sidecar": re.compile(r"run(\d{5,})(?:_(\d+))?\.mid(?:\.(?:gz|lz4|bz2|zst))?\.crc32c"),
     "odb": re.compile(r"run(\d{5,})(?:_(\d+))?\.json"),
+    "summary": re.compile(r"run(\d{5,})(?:_(\d+))?\.summary\.json"),
+    "report": re.compile(r"run(\d{5,})(?:_(\d+))?\.report\.(?:png|pdf|html|svg)"),
     "truth": re.compile(r"run(\d{5,})(?:_(\d+))?\.truth\.h5"),
 }
 

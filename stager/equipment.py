@@ -55,8 +55,8 @@ class StagerEquipment:
         # Last: who sees a new status finds the counts that belong to it.
         if self._shown != (text, mood):
             self._shown = (text, mood)
-            self._client.odb_set(f"{PATH}/Common/Status", text[:255])
             self._client.odb_set(f"{PATH}/Common/Status color", _COLORS[mood])
+            self._client.odb_set(f"{PATH}/Common/Status", text[:255])
 
     def raise_alarm(self, reason: str) -> None:
         """Alarm once for each new reason; an empty one resets the alarm."""

@@ -32,6 +32,10 @@ class CatalogError(StagerError):
     """The run catalog cannot be read or written."""
 
 
+class ClaimLostError(StagerError):
+    """Another stager has taken over what we were working on."""
+
+
 class CatalogBusyError(CatalogError):
     """Another stager wrote the same rows at the same moment; nothing of ours was written."""
 
@@ -58,6 +62,10 @@ class StoreUnusableError(StoreError):
 
 class ConflictError(StoreError):
     """An object of this name exists with other content; it is never overwritten."""
+
+
+class MissingError(StoreError):
+    """A copy that should be at a place is not there."""
 
 
 class Stopped(StagerError):  # noqa: N818 - not an error: somebody asked us to end

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class FileHashes:
     sha256: str
     crc32c: str
     md5: str
+    adler32: str
 
 
 def hash_file(path: Path, progress: Callable[[int], None]) -> FileHashes:
@@ -39,7 +41,8 @@ def hash_file(path: Path, progress: Callable[[int], None]) -> FileHashes:
     :param progress: called with the number of bytes after each block; what it raises ends it.
     :raises FileError: if the file cannot be read; ChangingError if it changes meanwhile.
     """
-    sha256, md5, crc, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0, 0
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    crc, adler, size = 0, 1, 0
     block = memoryview(bytearray(_BLOCK_BYTES))
     try:
         # MD5 is the slowest; it runs beside the others (hashlib lets go of the GIL).
@@ -50,6 +53,7 @@ def hash_file(path: Path, progress: Callable[[int], None]) -> FileHashes:
                 done = beside.submit(md5.update, part)
                 sha256.update(part)
                 crc = crc32c(part, crc)
+                adler = zlib.adler32(part, adler)
                 done.result()
                 size += count
                 progress(count)
@@ -60,7 +64,14 @@ def hash_file(path: Path, progress: Callable[[int], None]) -> FileHashes:
         size != after.st_size
     ):
         raise ChangingError(f"{path.name} changed while it was read: something writes to it")
-    return FileHashes(size, after.st_mtime_ns, sha256.hexdigest(), f"{crc:08x}", md5.hexdigest())
+    return FileHashes(
+        size,
+        after.st_mtime_ns,
+        sha256.hexdigest(),
+        f"{crc:08x}",
+        md5.hexdigest(),
+        f"{adler:08x}",
+    )
 
 
 def check_sidecars(path: Path, hashes: FileHashes, scan: RunScan) -> list[str]:

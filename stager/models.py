@@ -92,6 +92,8 @@ class State(StrEnum):
     """A local file that is being deleted: every required place was just asked again."""
     DELETED = "deleted"
     """The local file is gone, on purpose; `reason` says why. Its replicas stay."""
+    KEPT = "kept"
+    """A replica: a person settled a conflict for what is there; the local file stays here."""
     FAILED = "failed"
     """The last try failed; `reason` says why, `next_try_at` when it is tried again."""
 
@@ -229,6 +231,11 @@ class File(Claimed, Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     crc32c: Mapped[str | None] = mapped_column(String(8))
     md5: Mapped[str | None] = mapped_column(String(32))
+    adler32: Mapped[str | None] = mapped_column(String(8))
+    """The checksum that grid storage and tape know."""
+    stream_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    stream_crc32c: Mapped[str | None] = mapped_column(String(8))
+    """Raw files that can be read to their end: of their uncompressed events."""
     events: Mapped[int | None] = mapped_column(BigInteger)
     trigger_events: Mapped[int | None] = mapped_column(BigInteger)
     truncated: Mapped[bool] = mapped_column(Boolean, default=False)
@@ -269,6 +276,8 @@ class Replica(Claimed, Base):
     content_sha256: Mapped[str | None] = mapped_column(String(64))
     content_crc32c: Mapped[str | None] = mapped_column(String(8))
     """Of the object, where it was transcoded; else they are those of the file."""
+    stream_crc32c: Mapped[str | None] = mapped_column(String(8))
+    """Where it was transcoded: of its uncompressed events, which were read back."""
     checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When the place was last asked again, and still had it."""
     location: Mapped[str | None] = mapped_column(String(255))

@@ -1,16 +1,18 @@
 """Stage all that is there, once."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
 
 from stager.catalog import Catalog
 from stager.configuration import Configuration
 from stager.ledger import Ledger
 from stager.models import State
-from stager.outcome import WAITING, Outcome, Pass, Progress
+from stager.outcome import STAGED, WAITING, Outcome, Pass, Progress
 from stager.worker import Worker
 
 _SLICE_S: Final = 0.1
@@ -30,44 +32,46 @@ def stage_once(
     """
     catalog = Catalog(configuration.catalog_url)
     catalog.wait_s = configuration.settings.catalog_wait_s
-
-    said = ""
+    own, said = threading.get_ident(), ""
 
     def wait(reason: str) -> None:
         nonlocal said
         if reason != said:
             said = reason
             log.warning("%s", reason)
-        pulse()
+        if threading.get_ident() == own:  # only this thread may serve an experiment
+            pulse()
+        else:
+            worker.raise_if_over()
 
     catalog.on_wait = wait
+    worker = Worker(configuration, Ledger(catalog, configuration), pulse, progress)
     try:
-        ledger = Ledger(catalog, configuration.settings)
-        worker = Worker(configuration, ledger, pulse, progress)
-        result = worker.run_pass(current_run(), retry_all=True)
+        result = worker.run_pass(current_run, retry_all=True)
         end = time.monotonic() + configuration.settings.settle_s + 1.0
         while result.look_again_s is not None and time.monotonic() < end:
             wake = time.monotonic() + result.look_again_s
             while time.monotonic() < min(wake, end):
                 time.sleep(_SLICE_S)
                 pulse()
-            result = _merged(result, worker.run_pass(current_run(), retry_all=False))
+            result = _merged(result, worker.run_pass(current_run, retry_all=False))
         return result
     finally:
+        worker.close()
         catalog.close()
 
 
 def _merged(first: Pass, second: Pass) -> Pass:
     outcomes: dict[str, Outcome] = {outcome.path: outcome for outcome in first.outcomes}
     outcomes.update({outcome.path: outcome for outcome in second.outcomes})
-    trouble = first.trouble or second.trouble
-    return Pass(list(outcomes.values()), second.look_again_s, trouble)
+    troubles = {**first.troubles, **second.troubles}
+    return Pass(list(outcomes.values()), second.look_again_s, troubles)
 
 
 def as_json(result: Pass, catalog_url: str, error: str = "") -> dict[str, Any]:
     """Return the object that ``once --json`` prints last."""
     answer: dict[str, Any] = {
-        "staged": result.count(State.CATALOGUED),
+        "staged": result.count(*STAGED),
         "failed": result.count(State.FAILED) or int(bool(error)),
         "waiting": result.count(WAITING),
         "files": [asdict(outcome) for outcome in result.outcomes],
@@ -77,15 +81,25 @@ def as_json(result: Pass, catalog_url: str, error: str = "") -> dict[str, Any]:
 
 
 def complaints(result: Pass) -> list[str]:
-    """Return one line for each thing that went wrong; what ails the whole bucket is said once."""
+    """Return one line for each thing that went wrong; what ails a whole place is said once."""
     lines = []
-    if result.trouble:
-        held_up = sum(outcome.reason == result.trouble for outcome in result.outcomes)
+    for trouble in dict.fromkeys(result.troubles.values()):
+        held_up = sum(
+            any(place["reason"] == trouble for place in outcome.places)
+            for outcome in result.outcomes
+        )
         files = "1 file waits" if held_up == 1 else f"{held_up} files wait"
-        lines.append(f"{result.trouble}. {files} for it; the run files are untouched; run again")
-    lines.extend(
-        f"{outcome.path}: {outcome.reason}"
-        for outcome in result.outcomes
-        if outcome.state == State.FAILED and outcome.reason != result.trouble
-    )
+        lines.append(f"{trouble}. {files} for it; the run files are untouched; run again")
+    known = set(result.troubles.values())
+    for outcome in result.outcomes:
+        reasons = [
+            (place["place"], place["reason"])
+            for place in outcome.places
+            if place["state"] == State.FAILED and place["reason"] not in known
+        ]
+        if not outcome.places and outcome.state == State.FAILED:
+            reasons = [("", outcome.reason)]
+        for place, reason in reasons:
+            at = f" at {place}" if place else ""
+            lines.append(f"run {outcome.run}, {Path(outcome.path).name}{at}: {reason}")
     return lines

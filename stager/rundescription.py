@@ -1,5 +1,6 @@
 """What a scanned run file says of its run, written into the tables of the catalog."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import exists, func, or_, select
@@ -7,12 +8,10 @@ from sqlalchemy.orm import Session
 
 from rawdata.odbdump import get
 from stager.models import File, Replica, Run, Runlog, State, Storage, now
+from stager.places.configured import PlaceConfiguration
 from stager.runlog import events_sent, frames_lost, utc_time, values_at_begin, values_at_end
 from stager.runscan import RunScan
 from stager.slowcontrol import write_slow_control
-
-CLOUD: Final = "cloud"
-"""The place that Runlog's ``storage_cloud_status`` tells of."""
 
 _HELD: Final = (
     State.HASHED,
@@ -22,6 +21,9 @@ _HELD: Final = (
     State.REPLICATED,
 )
 """States of a local file that is here, whole."""
+
+ROLES: Final = {"cloud": "storage_cloud_status", "tape": "storage_tape_status"}
+"""Role of a place -> the run log's column that follows it."""
 
 REPLAYER: Final = "cygno-replay"
 """Client name of the program that feeds recorded runs."""
@@ -68,7 +70,7 @@ def runlog_row(session: Session, run_number: int) -> Runlog:
     return row
 
 
-def mend_runlog(session: Session) -> list[int]:
+def mend_runlog(session: Session, places: Sequence[PlaceConfiguration]) -> list[int]:
     """Say again what the run log forgot, in the caller's transaction; return the runs concerned.
 
     MIDAS's logger writes its columns at end of run, and all of them anew where a run was begun
@@ -79,31 +81,39 @@ def mend_runlog(session: Session) -> list[int]:
         Runlog.storage_local_status.is_(None),
         Runlog.storage_local_status.in_((Storage.UNKNOWN, Storage.WRITTEN)),
     )
-    forgot_cloud = or_(
-        Runlog.storage_cloud_status.is_(None), Runlog.storage_cloud_status == Storage.UNKNOWN
-    )
     joined = select(Runlog, Run).join(Run, Run.run_number == Runlog.run_number)
     local = joined.where(forgot_local, exists().where(File.run_number == Run.run_number, *held))
-    cloud = joined.where(
-        forgot_cloud,
-        exists().where(
-            File.run_number == Run.run_number,
-            File.kind == "raw",
-            Replica.file_id == File.id,
-            Replica.place == CLOUD,
-            Replica.catalogued_at.is_not(None),
-        ),
-    )
     mended = set()
     for row, run in session.execute(local.with_for_update(of=Runlog)).all():
         row.storage_local_status = Storage.STORED
         if run.trigger_events is not None:
             row.number_of_events = float(run.trigger_events)
         mended.add(run.run_number)
-    for row, run in session.execute(cloud.with_for_update(of=Runlog)).all():
-        row.storage_cloud_status, row.file_s3_tag = Storage.STORED, run.tag
-        mended.add(run.run_number)
+    for role, column in ROLES.items():
+        names = [place.name for place in places if place.settings.role == role]
+        status = getattr(Runlog, column)
+        copies = exists().where(
+            File.run_number == Run.run_number,
+            File.kind == "raw",
+            Replica.file_id == File.id,
+            Replica.place.in_(names),
+        )
+        forgot = joined.where(
+            or_(status.is_(None), status == Storage.UNKNOWN),
+            copies.where(Replica.state == State.CATALOGUED),
+            ~copies.where(Replica.state != State.CATALOGUED),
+        )
+        for row, run in session.execute(forgot.with_for_update(of=Runlog)).all():
+            set_stored(row, role, Storage.STORED, run.tag)
+            mended.add(run.run_number)
     return sorted(mended)
+
+
+def set_stored(row: Runlog, role: str, status: Storage, tag: str) -> None:
+    """Let the run log say whether the places of a role have a run."""
+    setattr(row, ROLES[role], status)
+    if role == "cloud" and status == Storage.STORED:
+        row.file_s3_tag = tag
 
 
 def _run_counts(session: Session, run_number: int) -> tuple[int, int]:

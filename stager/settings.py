@@ -3,14 +3,16 @@
 Secrets are no settings: see `stager.credentials`.
 """
 
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from experiment.settings import Settings, setting
 
 ODB_PATH: Final = "/Equipment/Stager/Settings"
-KINDS: Final = ("raw", "reco", "sidecar", "odb", "truth")
+KINDS: Final = ("raw", "reco", "sidecar", "odb", "summary", "report", "truth")
+CLOUD: Final = "cloud"
+"""Name of the place that the stager's own S3 settings describe."""
 
-_S3_FIELDS: Final = (
+S3_FIELDS: Final = (
     "endpoint",
     "region",
     "bucket",
@@ -29,7 +31,7 @@ _S3_FIELDS: Final = (
     "sts_endpoint",
     "session_duration_s",
 )
-_OIDC_FIELDS: Final = (
+OIDC_FIELDS: Final = (
     "issuer",
     "client_id",
     "audience",
@@ -59,7 +61,10 @@ class StagerSettings(Settings):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
     )
     kinds: tuple[str, ...] = setting(
-        KINDS, "Kinds", "Which files of a run go to S3: raw reco sidecar odb truth.", effect="live"
+        KINDS,
+        "Kinds",
+        "Which files of a run are staged: raw reco sidecar odb summary report truth.",
+        effect="live",
     )
     part_size_mib: int = setting(
         16,
@@ -178,6 +183,149 @@ class StagerSettings(Settings):
     retry_longest_s: float = setting(
         3600.0, "Retry longest s", "Longest wait between two tries.", unit="s", effect="live", gt=0
     )
+    scratch_dir: str = setting(
+        "",
+        "Scratch dir",
+        "Folder for transcoded files on their way; empty: .cygno-stager in the data folder.",
+        effect="live",
+    )
+    delete_local_files: bool = setting(
+        False,
+        "Delete local files",
+        "The daemon deletes local files that the rules below allow; else only prune --apply does.",
+        effect="live",
+    )
+    keep_days: float = setting(
+        30.0,
+        "Keep days",
+        "A run may be deleted once it is older than this.",
+        unit="d",
+        effect="live",
+        ge=0,
+    )
+    fuller_than_percent: float = setting(
+        90.0,
+        "Fuller than percent",
+        "While the data disk is fuller than this, younger runs may be deleted, too, oldest first.",
+        unit="%",
+        effect="live",
+        gt=0,
+        le=100,
+    )
+    keep_newest_runs: int = setting(
+        10, "Keep newest runs", "So many of the newest runs are never deleted.", effect="live", ge=1
+    )
+    delete_without_reco: bool = setting(
+        False,
+        "Delete without reco",
+        "Delete runs that have no reco file, too.",
+        effect="live",
+    )
+    delete_with_failed: bool = setting(
+        False,
+        "Delete with failed files",
+        "Delete the safe files of runs of which others have failed, too.",
+        effect="live",
+    )
+    low_disk_percent: float = setting(
+        5.0,
+        "Low disk percent",
+        "Alarm when less than this of the data disk is free.",
+        unit="%",
+        effect="live",
+        ge=0,
+        le=100,
+    )
+    low_disk_hours: float = setting(
+        12.0,
+        "Low disk hours",
+        "Alarm when the data disk will be full in less than this at the present rate.",
+        unit="h",
+        effect="live",
+        ge=0,
+    )
+
+
+class PlaceSettings(Settings):
+    """One place for copies, besides the cloud or (named cloud) the cloud itself.
+
+    A place of kind s3 may have any of the stager's own settings that concern S3, such as Endpoint.
+    """
+
+    odb_path: ClassVar[str] = f"{ODB_PATH}/Places/<name>"
+
+    kind: Literal["s3", "folder", "command"] = setting(
+        "s3", "Kind", "How copies get there.", effect="live"
+    )
+    enabled: bool = setting(True, "Enabled", "Bring files there.", effect="live")
+    required: bool = setting(
+        True, "Required", "Local files are kept until this place has them.", effect="live"
+    )
+    role: Literal["cloud", "tape", "copy"] = setting(
+        "copy",
+        "Role",
+        "Which column of Runlog follows it: storage_cloud_status, storage_tape_status or none.",
+        effect="live",
+    )
+    kinds: tuple[str, ...] = setting(
+        (), "Kinds", "Which files of a run go there; empty: as the stager's Kinds.", effect="live"
+    )
+    tag: str = setting("", "Tag", "Site in its keys; empty: the stager's Tag.", effect="live")
+    parallel_files: int = setting(
+        2, "Parallel files", "Files that are brought there at once.", effect="live", ge=1, le=16
+    )
+    compression: Literal["", "none", "gzip", "lz4", "bzip2", "zstd"] = setting(
+        "",
+        "Compression",
+        "Run files are transcoded to it on their way; empty: they go as they are.",
+        effect="live",
+    )
+    expand: bool = setting(
+        False, "Expand frames", "Frames in banks CZ go as CAM, bit for bit.", effect="live"
+    )
+    folder: str = setting("", "Folder", "Kind folder: where copies go; must exist.", effect="live")
+    mounted: bool = setting(
+        False,
+        "Must be mounted",
+        "Kind folder: refuse it while no file system is mounted there.",
+        effect="live",
+    )
+    put: str = setting(
+        "",
+        "Put",
+        "Kind command: program that brings {file} to {key}; exit code 0 is success.",
+        effect="live",
+    )
+    check: str = setting(
+        "",
+        "Check",
+        "Kind command: program that prints what is at {key}; exit code 0 is there.",
+        effect="live",
+    )
+    get: str = setting(
+        "", "Get", "Kind command: program that brings {key} to {file}, to read back.", effect="live"
+    )
+    delete: str = setting(
+        "",
+        "Delete",
+        "Kind command: program that removes what a failed Put of ours left at {key}.",
+        effect="live",
+    )
+    pattern: str = setting(
+        r"adler32[:=\s]+(?P<adler32>[0-9a-fA-F]{8})",
+        "Check pattern",
+        "Regular expression for what Check prints; groups size, adler32, crc32c, md5, sha256.",
+        effect="live",
+    )
+    missing_codes: tuple[int, ...] = setting(
+        (2,), "Missing exit codes", "Exit codes by which Check says that nothing is there."
+    )
+    missing_text: str = setting(
+        "No such file", "Missing text", "Text by which Check says so with another exit code."
+    )
+    timeout_s: float = setting(
+        3600.0, "Timeout s", "After so long a program is killed.", unit="s", effect="live", gt=0
+    )
 
 
 def environment_name(field: str) -> str:
@@ -186,7 +334,7 @@ def environment_name(field: str) -> str:
     >>> environment_name("bucket"), environment_name("issuer"), environment_name("settle_s")
     ('CYGNO_S3_BUCKET', 'CYGNO_OIDC_ISSUER', 'CYGNO_STAGER_SETTLE_S')
     """
-    if field in _OIDC_FIELDS:
+    if field in OIDC_FIELDS:
         return f"CYGNO_OIDC_{field.upper()}"
-    prefix = "CYGNO_S3_" if field in _S3_FIELDS else "CYGNO_STAGER_"
+    prefix = "CYGNO_S3_" if field in S3_FIELDS else "CYGNO_STAGER_"
     return prefix + field.upper()

@@ -30,7 +30,7 @@ class Verification:
 
 def verify(
     store: Store,
-    path: Path,
+    path: Path | None,
     remote: RemoteObject,
     contents: Contents,
     part_size_bytes: int | None,
@@ -41,13 +41,15 @@ def verify(
     Where the server knows no CRC32C of the object (it is old, or another program put it there), the
     object is read back.
 
+    :param path: the local file; None if it is gone, its checksums are known.
     :param part_size_bytes: size of the parts in which we sent it, if we did.
     :raises ConflictError: if the object has another content.
     """
+    name = path.name if path else "the file that was staged"
     differs = ConflictError(
-        f"{store.object_name(remote.key)} exists and has another content than {path.name} "
+        f"{store.object_name(remote.key)} exists and has another content than {name} "
         f"({_shown(remote)} there, {contents.size_bytes} bytes, CRC32C {contents.crc32c} here); "
-        "it was not overwritten: find out which is right, then rename or remove the other"
+        "it was not overwritten: find out which is right, then settle it with cygno-stager retry"
     )
     if remote.size_bytes != contents.size_bytes:
         raise differs
@@ -55,7 +57,7 @@ def verify(
         if remote.crc32c != contents.crc32c:
             raise differs
         return Verification(remote.size_bytes, "CRC32C", remote.crc32c, "server checksum")
-    if remote.composite and part_size_bytes:
+    if remote.composite and part_size_bytes and path:
         composite = composite_crc32c(path, contents.size_bytes, part_size_bytes)
         if remote.composite == composite:
             return Verification(remote.size_bytes, "CRC32C", contents.crc32c, "part checksums")

@@ -1,46 +1,96 @@
 """Bring the files of completed runs through all their steps: claim, do, verify, commit.
 
-Every step may be killed anywhere and repeated; what it finds done, it does not do again.
+Every step may be killed anywhere and repeated; what it finds done, it does not do again. Threads do
+the work; the thread that owns the worker finds files, hands out the work and collects outcomes.
 """
 
+import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rawdata.errors import RawDataError
 from stager.configuration import Configuration
 from stager.crash import reached
+from stager.crew import Crew
 from stager.discovery import FoundFile, Wait, find_files, why_unsettled, why_wait
 from stager.errors import (
     ChangingError,
+    ClaimLostError,
+    ConfigurationError,
+    ConflictError,
     CredentialsError,
     FileError,
+    StagerError,
+    Stopped,
     StoreError,
     StoreUnusableError,
 )
 from stager.hashing import check_sidecars, hash_file
+from stager.job import Job
 from stager.ledger import Ledger
 from stager.models import File, Replica, State, now
 from stager.outcome import WAITING, Outcome, Pass, Progress, outcome_of
-from stager.parts import MIB
+from stager.places.opened import open_place
+from stager.places.place import Place
+from stager.quality import read_summary
+from stager.registry import Registry
+from stager.replicate import bring_there, clear_scratch
+from stager.rows import DONE, find_place
 from stager.runscan import scan_run
-from stager.store import Contents, RemoteObject, Store, open_store
-from stager.turns import Turns
-from stager.upload import AlreadyThereError, Begun, Upload, Watch, abandon_strays, give_up
-from stager.verify import Verification, verify
+
+log = logging.getLogger(__name__)
 
 _PULSE_S: Final = 0.1
 _TO_HASH: Final = (State.DISCOVERED, State.FAILED)
 _TO_REPLICATE: Final = (State.HASHED, State.UPLOADING, State.VERIFIED, State.FAILED)
 
 
+@dataclass
+class Places:
+    """The places of one pass, each opened when it is first wanted, by whoever wants it first."""
+
+    configuration: Configuration
+    troubles: dict[str, str] = field(default_factory=dict)
+    """Place -> what keeps it from being used at all."""
+    _opened: dict[str, Place] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open(self, name: str) -> Place:
+        """Return a place that has answered. :raises StoreUnusableError: if it did not."""
+        with self._lock:
+            if name in self.troubles:
+                raise StoreUnusableError(self.troubles[name])
+            if name not in self._opened:
+                place = next(p for p in self.configuration.places if p.name == name)
+                try:
+                    self._opened[name] = open_place(self.configuration, place)
+                except (StoreUnusableError, CredentialsError, ConfigurationError) as error:
+                    self.troubles[name] = str(error)
+                    raise
+            return self._opened[name]
+
+    def reason(self, name: str, error: StagerError) -> str:
+        """Return why a file failed; what ails the whole place is said in one way to all files."""
+        if not isinstance(error, (StoreUnusableError, CredentialsError, ConfigurationError)):
+            return str(error)
+        with self._lock:
+            return self.troubles.setdefault(name, str(error))
+
+
+Done = File | Outcome | None
+"""What a thread made: a file that is ready for its places, an outcome, or nothing to say."""
+
+
 class Worker:
     """One stager at work.
 
-    :param pulse: called several times a second by the thread that works; what it raises ends the
-        step, which is taken up again later.
+    :param pulse: called several times a second by the thread that owns the worker; what it raises
+        ends the pass, and what is begun is taken up again later.
     """
 
     def __init__(
@@ -50,236 +100,261 @@ class Worker:
         pulse: Callable[[], None],
         progress: Progress,
     ) -> None:
+        self._pulse = pulse
+        self._progress = progress
+        self._crew: Crew[Done] = Crew()
+        self._result = Pass()
+        self._retry_all = False
+        self.use(configuration, ledger)
+
+    def use(self, configuration: Configuration, ledger: Ledger) -> None:
+        """Work with another configuration from the next pass on."""
         self._configuration = configuration
         self._settings = configuration.settings
         self._ledger = ledger
-        self._turns = Turns(ledger, pulse)
-        self._pulse = self._turns.pulse
-        self._progress = progress
-        self._opening = threading.Lock()
-        self._store: Store | None = None
-        self._trouble = ""
+        self._places = Places(configuration)
 
-    def run_pass(self, current_run: int | None, retry_all: bool) -> Pass:
+    def close(self) -> None:
+        """End all threads."""
+        self._crew.close()
+
+    def raise_if_over(self) -> None:
+        """End what a thread does. :raises Stopped: once the worker is being closed."""
+        if self._crew.stop.is_set():
+            raise Stopped("asked to end")
+
+    def run_pass(self, current_run: Callable[[], int | None], retry_all: bool) -> Pass:
         """Look through the folder once and do all that can be done.
 
-        :param current_run: the run that is being taken, which is left alone.
+        :param current_run: tells, once files were found, which run is being taken: it is left
+            alone.
         :param retry_all: try failed files whose time has not come yet, too.
         :raises CatalogError: if the catalog fails; everything else is an outcome of a file.
         """
-        result = Pass()
-        self._store, self._trouble = None, ""
+        self.begin_pass(current_run, retry_all)
+        while self._crew.busy:
+            self.collect(_PULSE_S)
+        return self.take_result()
+
+    def begin_pass(self, current_run: Callable[[], int | None], retry_all: bool) -> None:
+        """Find files and hand out all that can be done; what is being done goes on."""
+        self._places = Places(self._configuration)
+        self._result.look_again_s = None
+        self._retry_all = retry_all
         folders = [f for f in (self._configuration.data_dir, self._configuration.truth_dir) if f]
         found = {str(f.path): f for f in find_files(*folders)}
-        files = self._ledger.register(list(found.values()), folders)
+        run = current_run()  # asked afterwards, lest one begins in between
+        files = Registry(self._ledger).register(list(found.values()), folders)
         reached("discovered")
-        threads = self._settings.parallel_files
-        outcomes: list[Outcome | Future[Outcome | None] | None] = []
-        with ThreadPoolExecutor(threads, thread_name_prefix="file") as pool:
-            try:
-                for file in files:
-                    self._pulse()
-                    if not retry_all and not _is_due(file):
-                        continue
-                    outcomes.append(
-                        self._work_on(file, found.get(file.path), current_run, result, pool)
-                    )
-                result.outcomes = [done for each in outcomes if (done := self._await(each))]
-            except BaseException:
-                self._turns.end()
-                pool.shutdown(cancel_futures=True)
-                raise
-        result.trouble = self._trouble
+        for file in files:
+            self._pulse()
+            if ("file", file.id) in self._crew.busy:
+                self._remind(file)
+                continue
+            outcome = self._begin(file, found.get(file.path), run)
+            if outcome is not None:
+                self._result.add(outcome)
+
+    def collect(self, timeout_s: float) -> bool:
+        """Take what has been done, and hand out what follows from it; False if nothing was.
+
+        :raises CatalogError: if the catalog has failed.
+        """
+        self._pulse()
+        finished = self._crew.finished(min(timeout_s, _PULSE_S))
+        for future in finished:
+            self._take(future)
+        return bool(finished)
+
+    @property
+    def look_again_s(self) -> float | None:
+        """When a file that only has to stay unchanged may be ready."""
+        return self._result.look_again_s
+
+    @property
+    def is_busy(self) -> bool:
+        """True while threads have work."""
+        return bool(self._crew.busy)
+
+    def take_result(self) -> Pass:
+        """Return what was done since this was last called."""
+        result, self._result = self._result, Pass()
+        result.troubles = dict(self._places.troubles)
+        result.order([place.name for place in self._configuration.places])
         return result
 
-    def _await(self, outcome: Outcome | Future[Outcome | None] | None) -> Outcome | None:
-        if not isinstance(outcome, Future):
-            return outcome
-        while not outcome.done():
-            wait([outcome], _PULSE_S)
-            self._pulse()
-        return outcome.result()
+    def _take(self, future: "Future[Done]") -> None:
+        done = future.result()
+        if isinstance(done, Outcome):
+            self._result.add(done)
+        elif isinstance(done, File):
+            outcome = self._begin_replicas(done)
+            if outcome is not None:
+                self._result.add(outcome)
 
-    def _work_on(
-        self,
-        file: File,
-        found: FoundFile | None,
-        current_run: int | None,
-        result: Pass,
-        pool: ThreadPoolExecutor,
-    ) -> Outcome | Future[Outcome | None] | None:
-        """Do what can be done for a file; None if another stager did it meanwhile.
-
-        Files are read one after the other; their replicas are brought to their places by `pool`.
-        """
+    def _begin(
+        self, file: File, found: FoundFile | None, current_run: int | None
+    ) -> Outcome | None:
+        """Hand out the next step of a file."""
+        if file.state == State.DELETABLE and found is not None:
+            if file.owner is None or file.owner == self._ledger.identity:
+                return None  # being deleted by us
+            self._crew.submit("reading", 1, ("file", file.id), partial(self._keep, file))
+            return None
         if found is None:
             return outcome_of(file, State.FAILED, file.reason or "is gone")
-        if file.state in _TO_HASH:
-            wait = why_wait(found, current_run, self._settings.settle_s)
-            hashed = wait or self._hash(file, found)
-            if isinstance(hashed, Wait):
-                self._ledger.note_wait(file, hashed.reason)
-                if hashed.look_again_s is not None:
-                    result.look_again_s = max(result.look_again_s or 0.0, hashed.look_again_s)
-                return outcome_of(file, WAITING, hashed.reason)
-            if hashed is None or isinstance(hashed, Outcome):
-                return hashed
-            file = hashed
-        if file.state == State.CATALOGUED:  # it goes nowhere, or its copies are there already
-            return outcome_of(file, file.state, replica=next(iter(file.replicas), None))
-        return pool.submit(self._replicate_all, file)
+        if file.state not in _TO_HASH:
+            return self._begin_replicas(file)
+        if not self._is_due(file):
+            self._remind(file)
+            return None
+        wait = why_wait(found, current_run, self._settings.settle_s)
+        if wait is not None:
+            return self._wait(file, wait)
+        size = self._settings.parallel_files
+        self._crew.submit("reading", size, ("file", file.id), partial(self._hash, file, found))
+        return None
 
-    def _replicate_all(self, file: File) -> Outcome | None:
-        outcomes = [self._replicate(file, replica) for replica in file.replicas]
-        return next((outcome for outcome in outcomes if outcome), None)
+    def _begin_replicas(self, file: File) -> Outcome | None:
+        if file.state in DONE and not file.replicas:  # it goes nowhere
+            return outcome_of(file, file.state)
+        begun = False
+        for replica in file.replicas:
+            place = find_place(self._ledger.places, replica.place)
+            if place is None or replica.state not in _TO_REPLICATE:
+                continue
+            begun = True
+            busy = ("replica", replica.id) in self._crew.busy
+            if not busy and self._is_due(replica):
+                size = place.settings.parallel_files
+                size = self._settings.parallel_files if place.settings.kind == "s3" else size
+                do = partial(self._replicate, file, replica, self._places)
+                self._crew.submit(f"to {place.name}", size, ("replica", replica.id), do)
+            elif replica.tries:
+                failed = outcome_of(file, State.FAILED, str(replica.reason), [replica])
+                self._result.add(failed)
+        if file.state in DONE and not begun:  # its copies are there already
+            return outcome_of(file, file.state, replicas=file.replicas)
+        return None
 
-    # hash --------------------------------------------------------------------------------------
-    def _hash(self, file: File, found: FoundFile) -> File | Outcome | Wait | None:
+    def _remind(self, file: File) -> None:
+        """Tell of a failure that lasts until its next try has succeeded."""
+        if file.tries:
+            self._result.add(outcome_of(file, State.FAILED, str(file.reason)))
+
+    def _wait(self, file: File, wait: Wait) -> Outcome:
+        self._ledger.note_wait(file, wait.reason)
+        if wait.look_again_s is not None:
+            self._result.look_again_s = max(self._result.look_again_s or 0.0, wait.look_again_s)
+        return outcome_of(file, WAITING, wait.reason)
+
+    def _is_due(self, row: File | Replica) -> bool:
+        return self._retry_all or row.next_try_at is None or row.next_try_at <= now()
+
+    # in threads --------------------------------------------------------------------------------
+    def _job(self) -> Job:
+        return Job(self._ledger, self._progress, self._crew.stop)
+
+    def _keep(self, file: File) -> Done:
+        """Take back a file that a stager which has died wanted to delete."""
+        claimed, holder = self._ledger.claim(file, (State.DELETABLE,))
+        if not holder and claimed.state == State.DELETABLE:
+            self._ledger.commit_kept(file.id)
+        return None
+
+    def _hash(self, file: File, found: FoundFile) -> Done:
         claimed, holder = self._ledger.claim(file, _TO_HASH)
         if holder:
-            return Wait(f"{holder} works on it")
+            return outcome_of(file, WAITING, f"{holder} works on it")
         if claimed.state not in _TO_HASH:
             # Another stager was faster; what it has not finished yet, it may need help with.
-            return None if claimed.state == State.CATALOGUED else claimed
-        with self._turns.on(claimed):
+            return None if claimed.state in DONE else claimed
+        with self._job() as job:
+            job.hold(claimed)
             reached("hash-claimed")
-            return self._hash_claimed(file, found)
+            try:
+                return self._read(file, found, job)
+            except ChangingError as error:
+                self._ledger.release(file, str(error))
+                self._look_again(self._settings.settle_s)
+                return outcome_of(file, WAITING, str(error))
+            except (FileError, RawDataError) as error:
+                failed = self._ledger.commit_failed(file, str(error))
+                return outcome_of(file, State.FAILED, str(failed.reason))
+            except ClaimLostError as error:
+                return outcome_of(file, WAITING, str(error))
+            except Stopped:
+                self._ledger.release(file)
+                raise
 
-    def _hash_claimed(self, file: File, found: FoundFile) -> File | Outcome | Wait:
+    def _read(self, file: File, found: FoundFile, job: Job) -> Done:
         path = Path(file.path)
-        try:
-            scan = None
-            if file.kind == "raw":
-                scan = scan_run(path, self._pulse)
-                # Without its end, a file may still be growing where we cannot see its writer.
-                unsettled = why_unsettled(found, self._settings.settle_s)
-                if not scan.has_end and unsettled:
-                    self._ledger.release(file)
-                    return unsettled
-            self._progress.begin(f"reading {file.name}", found.size_bytes)
-            hashes = hash_file(path, self._advance)
-            if hashes.mtime_ns != found.mtime_ns:
-                raise ChangingError(f"{file.name} changed while it was read")
-            agreed = check_sidecars(path, hashes, scan) if scan else []
-            reached("hash-done")
-            hashed = self._ledger.commit_hashed(file.id, hashes, scan, agreed)
-            reached("hash-committed")
-            return hashed
-        except ChangingError as error:
-            self._ledger.release(file)
-            return Wait(str(error), self._settings.settle_s)
-        except (FileError, RawDataError) as error:
-            failed = self._ledger.commit_failed(file, str(error))
-            return outcome_of(file, State.FAILED, str(failed.reason))
-        finally:
-            self._progress.end()
+        scan = None
+        if file.kind == "raw":
+            scan = scan_run(path, job.pulse)
+            # Without its end, a file may still be growing where we cannot see its writer.
+            unsettled = why_unsettled(found, self._settings.settle_s)
+            if not scan.has_end and unsettled:
+                self._ledger.release(file, unsettled.reason)
+                self._look_again(unsettled.look_again_s or 0.0)
+                return outcome_of(file, WAITING, unsettled.reason)
+        job.begin(f"reading {file.name}", found.size_bytes)
+        hashes = hash_file(path, job.advance)
+        if hashes.mtime_ns != found.mtime_ns:
+            raise ChangingError(f"{file.name} changed while it was read")
+        agreed = check_sidecars(path, hashes, scan) if scan else []
+        summary = _summary_of(file)
+        reached("hash-done")
+        hashed = self._ledger.commit_hashed(file.id, hashes, scan, agreed, summary)
+        reached("hash-committed")
+        return hashed
 
-    # replicate ---------------------------------------------------------------------------------
-    def _replicate(self, file: File, replica: Replica) -> Outcome | None:
-        if self._trouble and replica.state != State.VERIFIED:
-            return outcome_of(file, WAITING, self._trouble, replica)
+    def _look_again(self, after_s: float) -> None:
+        self._result.look_again_s = max(self._result.look_again_s or 0.0, after_s)
+
+    def _replicate(self, file: File, replica: Replica, places: Places) -> Done:
+        trouble = places.troubles.get(replica.place)
+        if trouble and replica.state != State.VERIFIED:
+            return outcome_of(file, WAITING, trouble, [replica])
         replica, holder = self._ledger.claim(replica, _TO_REPLICATE)
         if holder:
-            return outcome_of(file, WAITING, f"{holder} works on it", replica)
+            return outcome_of(file, WAITING, f"{holder} works on it", [replica])
         if replica.state not in _TO_REPLICATE:
             return None
-        with self._turns.on(replica):
-            return self._replicate_claimed(file, replica)
-
-    def _replicate_claimed(self, file: File, replica: Replica) -> Outcome:
-        try:
-            if replica.state != State.VERIFIED:
-                found = self._bring_there(file, replica)
-                reached("verify-done")
-                self._ledger.commit_verified(replica.id, found)
-                reached("verify-committed")
-                replica.object_bytes, replica.checksum = found.object_bytes, found.checksum
-            self._ledger.commit_catalogued(replica.id)
-            reached("catalogue-done")
-            return outcome_of(file, State.CATALOGUED, replica=replica)
-        except (StoreError, CredentialsError, FileError) as error:
-            reason = str(error)
-            if isinstance(error, (StoreUnusableError, CredentialsError)):
-                # Files that are sent at once meet the same trouble: it is said once.
-                reason = self._trouble = self._trouble or reason
-            self._ledger.commit_failed(replica, reason)
-            return outcome_of(file, State.FAILED, reason, replica)
-        finally:
-            self._progress.end()
-
-    def _bring_there(self, file: File, replica: Replica) -> Verification:
-        """Let the object be there, and prove that it is."""
-        store = self._open_store()
-        key = str(replica.object_key)
-        contents = Contents(file.size_bytes, str(file.sha256), str(file.crc32c))
-        begun = (
-            Begun(replica.upload_id, replica.part_size_bytes or 0) if replica.upload_id else None
-        )
-        was_uploading = replica.state != State.HASHED
-        if was_uploading and begun is None and file.size_bytes > self._settings.part_size_mib * MIB:
-            abandon_strays(store, key)
-        self._ledger.commit_uploading(replica.id, begun)
-        reached("upload-claimed")
-        remote = store.find(key)
-        if remote is None:
-            remote = self._upload(store, file, replica, contents, begun)
-        elif begun is not None:
-            give_up(store, key, begun)  # a no-op where the object is what this upload became
-        if remote is None:
-            raise StoreError(
-                f"{store.object_name(key)} was sent, and {store.settings.endpoint} accepted it, "
-                "but does not have it now"
-            )
-        reached("object-done")
-        self._progress.begin(f"verifying {file.name}", file.size_bytes)
-        return verify(
-            store, Path(file.path), remote, contents, replica.part_size_bytes, self._advance
-        )
-
-    def _upload(
-        self, store: Store, file: File, replica: Replica, contents: Contents, begun: Begun | None
-    ) -> RemoteObject | None:
-        def note(upload: Begun | None) -> None:
-            self._ledger.commit_uploading(replica.id, upload)
-            replica.part_size_bytes = upload.part_size_bytes if upload else None
-
-        self._progress.begin(f"sending {file.name}", file.size_bytes)
-        key = str(replica.object_key)
-        watch = Watch(begun=note, sent=self._advance, pulse=self._pulse)
-        try:
-            Upload(store, Path(file.path), key, contents, file.mtime_ns, watch).run(begun)
-        except AlreadyThereError:
-            pass  # somebody was faster; whether with the same content, we ask now
-        return store.find(key)
-
-    def _open_store(self) -> Store:
-        with self._opening:
-            return self._open_store_once()
-
-    def _open_store_once(self) -> Store:
-        if self._store is None:
-            if self._trouble:
-                raise StoreUnusableError(self._trouble)
-            store = open_store(self._settings, self._configuration.credentials())
+        scratch = self._configuration.scratch_dir
+        with self._job() as job:
+            job.hold(replica)
             try:
-                store.check()
-            except StoreUnusableError as error:
-                if self._configuration.uses_embedded_server:
-                    raise StoreUnusableError(
-                        f"{error} It is the embedded server of {self._configuration.folder}: "
-                        "start it with cygno-sim serve, or python -m sim.s3 "
-                        f"{self._configuration.folder}/s3"
-                    ) from error
+                if replica.state != State.VERIFIED:
+                    place = places.open(replica.place)
+                    found = bring_there(self._ledger, place, file, replica, scratch, job)
+                    reached("verify-done")
+                    self._ledger.commit_verified(replica.id, found, place.location, job.sent_bytes)
+                    reached("verify-committed")
+                    replica.object_bytes, replica.checksum = found.object_bytes, found.checksum
+                clear_scratch(replica, scratch)
+                self._ledger.commit_catalogued(replica.id)
+                reached("catalogue-done")
+                replica.state = State.CATALOGUED
+                return outcome_of(file, State.CATALOGUED, replicas=[replica])
+            except (StoreError, CredentialsError, FileError, ConfigurationError) as error:
+                reason = places.reason(replica.place, error)
+                conflict = isinstance(error, ConflictError)
+                replica = self._ledger.commit_failed(replica, reason, conflict, job.sent_bytes)
+                return outcome_of(file, State.FAILED, reason, [replica])
+            except ClaimLostError as error:
+                return outcome_of(file, WAITING, str(error), [replica])
+            except Stopped:
+                self._ledger.interrupt(replica, job.sent_bytes)
                 raise
-            self._store = store
-        return self._store
-
-    def _advance(self, count_bytes: int) -> None:
-        self._progress.advance(count_bytes)
-        self._pulse()
 
 
-def _is_due(file: File) -> bool:
-    """Tell whether a file's next try may begin."""
-    rows: list[File | Replica] = [file, *file.replicas]
-    return all(row.next_try_at is None or row.next_try_at <= now() for row in rows)
+def _summary_of(file: File) -> dict[str, Any] | None:
+    """Return what a summary says; one that cannot be read is staged as it is."""
+    if file.kind != "summary":
+        return None
+    try:
+        return read_summary(Path(file.path), file.run_number)[0]
+    except FileError as error:
+        log.warning("%s; its run has no quality in the catalog", error)
+        return None

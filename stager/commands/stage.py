@@ -34,7 +34,7 @@ from stager.errors import ConfigurationError, StagerError
 from stager.masking import log_to_stderr
 from stager.once import as_json as once_json
 from stager.once import complaints, stage_once
-from stager.outcome import WAITING, Pass
+from stager.outcome import STAGED, WAITING, Pass
 
 
 def once(
@@ -85,11 +85,11 @@ def _report_once(result: Pass, catalog_url: str, error: str, as_json: bool) -> N
     if as_json:
         typer.echo(json.dumps(once_json(result, catalog_url, error)))
     else:
-        staged, waiting = result.count("catalogued"), result.count(WAITING)
+        staged, waiting = result.count(*STAGED), result.count(WAITING)
         if not lines or staged:
             typer.echo(f"{count_of_files(staged)} staged, {waiting} waiting; catalog {catalog_url}")
         for outcome in result.outcomes:
-            if outcome.state == WAITING and outcome.reason != result.trouble:
+            if outcome.state == WAITING and outcome.reason not in result.troubles.values():
                 typer.echo(f"  {Path(outcome.path).name} waits: {outcome.reason}")
             if outcome.truncated:
                 typer.echo(f"  {Path(outcome.path).name}: truncated, {outcome.events} whole events")

@@ -88,7 +88,7 @@ def test_a_claim_is_respected_while_its_process_lives(folder: Folder, data: Path
     assert folder.stage_in_process(CYGNO_STAGER_CRASH_AT="discovered") == -9
     host, here, _, _ = claims.own_identity().rsplit(" ", 3)
     parent = os.getppid()
-    hold(folder, f"{host} {here} {parent} {claims._started(parent)}")
+    hold(folder, f"{host} {here} {parent} {claims.started(parent)}")
     outcome = folder.stage().outcomes[0]
     assert outcome.state == "waiting"
     assert outcome.reason == f"process {parent} on {host} works on it"

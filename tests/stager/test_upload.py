@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import stager.upload
-import stager.worker
+import stager.places.opened
 from rawdata.checksum import crc32c
 from stager.models import State
 from stager.parts import MAX_PARTS, MIB, cut, part_size
@@ -154,14 +154,14 @@ def test_who_comes_second_does_not_overwrite(
 ) -> None:
     path = write_run(folder.data, 1, events=8)
     body = path.read_bytes() if same else b"somebody was faster"
-    opened = stager.worker.open_store
+    opened = stager.places.opened.open_store
 
     def open_store(*arguments: Any) -> Any:
         store = opened(*arguments)
         object.__setattr__(store, "client", Appearing(store.client, folder, body))
         return store
 
-    monkeypatch.setattr(stager.worker, "open_store", open_store)
+    monkeypatch.setattr(stager.places.opened, "open_store", open_store)
     outcome = next(o for o in folder.stage(**parts).outcomes if o.kind == "raw")
     assert outcome.state == (State.CATALOGUED if same else State.FAILED)
     assert folder.content(path.name) == body
@@ -220,7 +220,8 @@ def test_damage_that_leaves_no_trace_in_the_folder_is_refused_by_the_server(
 ) -> None:
     """The disk gives other bytes than it gave when the file was hashed."""
     path = write_run(folder.data, 1, events=12)
-    assert folder.stage_in_process(**PARTS, CYGNO_STAGER_CRASH_AT="hash-committed") == -9
+    both = "hash-committed:2"  # run file and sidecar are read at once
+    assert folder.stage_in_process(**PARTS, CYGNO_STAGER_CRASH_AT=both) == -9
     before = path.stat()
     with path.open("r+b") as file:
         file.seek(7 * MIB)

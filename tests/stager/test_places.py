@@ -1,0 +1,343 @@
+"""Several places for each file: each with its own states, none holding up another."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from sim.s3 import S3Server
+from stager.models import Replica, State
+from stager.once import complaints
+from tests.conftest import free_port, wait_until
+from tests.stager.conftest import make_folder
+from tests.stager.runs import write_run
+from tests.stager.staging import Folder, crc_of
+from tests.stager.tape import Tape, configure_places
+
+NAME = "run01104.mid"
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Tape:
+    return Tape(tmp_path)
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    """A folder as second place."""
+    path = tmp_path / "second"
+    path.mkdir()
+    return path
+
+
+def replicas(folder: Folder) -> dict[str, Replica]:
+    """Return the replicas of the raw file by their places."""
+    return {r.place: r for r in folder.rows(Replica) if str(r.object_key).endswith(NAME)}
+
+
+def test_a_file_reaches_all_its_places(
+    folder: Folder, tape: Tape, second: Path, data: Path
+) -> None:
+    configure_places(folder, tape=tape.settings(), nas={"kind": "folder", "folder": str(second)})
+    path = folder.add(data / NAME)
+    outcome = folder.stage().outcomes[0]
+    assert outcome.state == State.CATALOGUED
+    assert [place["place"] for place in outcome.places] == ["cloud", "tape", "nas"]
+    assert outcome.object_key == folder.key(NAME)
+    for content in (folder.content(NAME), tape.objects()[NAME], (second / folder.key(NAME)).read_bytes()):
+        assert content == path.read_bytes()
+    assert folder.file(NAME).state == State.REPLICATED
+    found = replicas(folder)
+    assert {name: r.verified_by for name, r in found.items()} == {
+        "cloud": "server checksum",
+        "tape": "check command",
+        "nas": "read back",
+    }
+    assert found["tape"].checksum_algorithm == "ADLER32"
+    assert found["nas"].checksum == crc_of(path)
+    row = folder.runlog(1104)
+    assert (row.storage_cloud_status, row.storage_tape_status) == (1, 1)
+    assert folder.stage().outcomes == []
+    assert (tape.calls("put"), list(second.glob(f"{folder.tag}/.*"))) == (1, [])
+
+
+def test_an_optional_place_that_fails_keeps_nothing_up(
+    folder: Folder, tape: Tape, data: Path
+) -> None:
+    configure_places(folder, tape=tape.settings(required=False))
+    tape.break_(fail=["put"])
+    folder.add(data / NAME)
+    (line,) = complaints(folder.stage())
+    assert line.startswith(f"run 1104, {NAME} at tape: place tape: {folder.key(NAME)}: ")
+    assert "the robot has dropped the cartridge" in line
+    assert folder.file(NAME).state == State.CATALOGUED
+    assert (folder.runlog(1104).storage_cloud_status, folder.runlog(1104).storage_tape_status) == (1, -1)
+    tape.break_()
+    assert complaints(folder.stage()) == []
+    assert (folder.file(NAME).state, folder.runlog(1104).storage_tape_status) == ("replicated", 1)
+
+
+def test_a_required_place_that_fails_keeps_the_file_open(
+    folder: Folder, tape: Tape, data: Path
+) -> None:
+    configure_places(folder, tape=tape.settings())
+    tape.break_(fail=["check"])
+    folder.add(data / NAME)
+    (line,) = complaints(folder.stage())
+    assert "could not be asked for" in line
+    assert tape.objects() == {}, "what cannot be asked for must not be sent: it may be there"
+    assert folder.file(NAME).state == State.HASHED
+    assert replicas(folder)["cloud"].state == State.CATALOGUED
+
+
+def test_a_place_that_is_added_later_gets_what_is_there(
+    folder: Folder, tape: Tape, data: Path
+) -> None:
+    folder.add(data / NAME)
+    folder.stage()
+    configure_places(folder, tape=tape.settings(kinds=["raw"]))
+    assert folder.stage().outcomes[0].state == State.CATALOGUED
+    assert list(tape.objects()) == [NAME]
+    assert folder.file(NAME).state == State.REPLICATED
+
+
+def test_the_cloud_can_be_off(folder: Folder, second: Path, data: Path) -> None:
+    configure_places(
+        folder, cloud={"enabled": False}, nas={"kind": "folder", "folder": str(second)}
+    )
+    folder.add(data / NAME)
+    assert folder.stage(CYGNO_S3_ENDPOINT=f"http://127.0.0.1:{free_port()}").troubles == {}
+    assert folder.objects() == {}
+    assert (folder.file(NAME).state, folder.runlog(1104).storage_cloud_status) == ("catalogued", -1)
+
+
+def test_a_second_s3_has_its_own_server_bucket_and_keys(
+    folder: Folder, s3: S3Server, data: Path
+) -> None:
+    folder.client().create_bucket(Bucket="mirror")
+    keys = folder.path / "mirror.json"
+    keys.touch(0o600)
+    keys.write_text(json.dumps(folder.access))
+    configure_places(
+        folder,
+        mirror={
+            "kind": "s3",
+            "endpoint": folder.access["endpoint"],
+            "bucket": "mirror",
+            "tag": f"{folder.tag}-copy",
+            "credentials_file": str(keys),
+        },
+    )
+    path = folder.add(data / NAME)
+    assert complaints(folder.stage()) == []
+    reply = folder.client().get_object(Bucket="mirror", Key=f"{folder.tag}-copy/{NAME}")
+    assert reply["Body"].read() == path.read_bytes()
+    assert replicas(folder)["mirror"].location == "mirror"
+    # The cloud's keys are not tried elsewhere.
+    keys.unlink()
+    folder.add(data / "run01105.mid.bz2")
+    (line,) = complaints(folder.stage())
+    assert "mirror.json cannot be read" in line
+
+
+def test_one_place_that_is_away_is_said_once(folder: Folder, second: Path, data: Path) -> None:
+    configure_places(folder, nas={"kind": "folder", "folder": str(second / "not mounted")})
+    for name in (NAME, "run01105.mid.bz2"):
+        folder.add(data / name)
+    (line,) = complaints(folder.stage())
+    assert "there is no folder" in line and "mount or make it" in line and "2 files wait" in line
+    assert len(folder.objects()) == 2, "the cloud is not held up"
+    assert not (second / "not mounted").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ({"kind": "floppy"}, "kind is 'floppy'"),
+        ({"kind": "folder"}, "kind folder needs folder"),
+        ({"kind": "command", "put": "x"}, "kind command needs put and check|needs check"),
+        ({"kind": "folder", "folder": "/x", "bucket": "b"}, "bucket is for places of kind s3"),
+        ({"kind": "folder", "folder": "/x", "kinds": ["cooked"]}, "kinds has 'cooked'"),
+        ({"colour": "red"}, "there is no setting 'colour'; known: .*required"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused(
+    folder: Folder, place: dict[str, object], says: str
+) -> None:
+    from stager.errors import ConfigurationError
+
+    configure_places(folder, spare=place)
+    with pytest.raises(ConfigurationError, match=f"place spare: .*{says}|{says}"):
+        folder.configuration()
+
+
+# folders -----------------------------------------------------------------------------------------
+def test_a_folder_with_another_content_is_a_conflict(
+    folder: Folder, second: Path, data: Path
+) -> None:
+    configure_places(folder, nas={"kind": "folder", "folder": str(second)})
+    target = second / folder.key(NAME)
+    target.parent.mkdir()
+    target.write_bytes(b"of another run 1104")
+    folder.add(data / NAME)
+    (line,) = complaints(folder.stage())
+    assert "exists and has another content" in line
+    assert target.read_bytes() == b"of another run 1104"
+    assert replicas(folder)["nas"].conflict
+
+
+def test_a_folder_that_cannot_be_written_to(folder: Folder, data: Path) -> None:
+    configure_places(folder, nas={"kind": "folder", "folder": "/proc/self"})
+    folder.add(data / NAME)
+    (line,) = complaints(folder.stage())
+    assert "place nas" in line and "/proc/self" in line
+    assert replicas(folder)["nas"].state == State.FAILED
+
+
+def test_what_a_disk_gives_back_otherwise_is_no_copy(
+    folder: Folder, second: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import stager.places.folder as module
+
+    configure_places(folder, nas={"kind": "folder", "folder": str(second)})
+    folder.add(data / NAME)
+    real = module._write
+
+    def rotten(subject: object, temporary: Path, watch: object) -> None:
+        real(subject, temporary, watch)  # type: ignore[arg-type]
+        with temporary.open("r+b") as file:
+            file.seek(1000)
+            file.write(b"rotten")
+
+    monkeypatch.setattr(module, "_write", rotten)
+    (line,) = complaints(folder.stage())
+    assert "reads back with CRC32C" in line and "the copy was removed" in line
+    assert list((second / folder.tag).iterdir()) == []
+
+
+# programs ----------------------------------------------------------------------------------------
+def test_a_program_that_hangs_is_killed(folder: Folder, tape: Tape, data: Path) -> None:
+    configure_places(folder, tape=tape.settings(timeout_s=0.5))
+    tape.break_(hang=["put"])
+    folder.add(data / NAME)
+    (line,) = complaints(folder.stage())
+    assert "did not end within 0.5 s and was killed" in line
+    pid = int((tape.root / "pid-put").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert len(folder.objects()) == 1
+
+
+def test_a_program_that_is_not_there(folder: Folder, tape: Tape, data: Path) -> None:
+    configure_places(folder, tape=tape.settings(check="/no/such/program {key}"))
+    folder.add(data / NAME)
+    (line,) = complaints(folder.stage())
+    assert "/no/such/program cannot be started" in line and "install it" in line
+
+
+@pytest.mark.parametrize("delete", [True, False])
+def test_a_tape_that_tells_another_checksum_has_no_copy(
+    folder: Folder, tape: Tape, data: Path, delete: bool
+) -> None:
+    more = {"delete": f"{tape.program} delete {{key}}"} if delete else {}
+    configure_places(folder, tape=tape.settings(**more))
+    tape.break_(lie=True)
+    folder.add(data / NAME)
+    (line,) = complaints(folder.stage())
+    assert "adler32 00000001 there" in line
+    assert replicas(folder)["tape"].state == State.FAILED
+    assert folder.runlog(1104).storage_tape_status == -1
+    assert (NAME in tape.objects()) != delete
+
+
+def test_half_a_file_on_tape_is_removed_and_sent_again(
+    folder: Folder, tape: Tape, data: Path
+) -> None:
+    delete = f"{tape.program} delete {{key}}"
+    configure_places(folder, tape=tape.settings(delete=delete))
+    tape.break_(cut=True)
+    path = folder.add(data / NAME)
+    (line,) = complaints(folder.stage())
+    assert "it was removed, and is tried again later" in line
+    tape.break_()
+    assert complaints(folder.stage()) == []
+    assert tape.objects()[NAME] == path.read_bytes()
+
+
+def test_what_others_put_on_tape_is_never_removed(folder: Folder, tape: Tape, data: Path) -> None:
+    delete = f"{tape.program} delete {{key}}"
+    configure_places(folder, tape=tape.settings(delete=delete))
+    there = tape.root / folder.key(NAME)
+    there.parent.mkdir()
+    there.write_bytes(b"of another run 1104")
+    folder.add(data / NAME)
+    for _ in range(2):
+        assert "exists and has another content" in complaints(folder.stage())[0]
+    assert there.read_bytes() == b"of another run 1104"
+    assert (tape.calls("delete"), tape.calls("put")) == (0, 0)
+
+
+def test_a_program_ends_with_its_stager_or_with_the_next_one(
+    folder: Folder, tape: Tape, data: Path
+) -> None:
+    """What a stager that was killed had started is ended before it is started again."""
+    configure_places(folder, tape=tape.settings())
+    tape.break_(hang=["put"])
+    path = folder.add(data / NAME)
+    process = folder.start()
+    note = tape.root / "pid-put"
+    wait_until(lambda: note.exists() and note.read_text(), 45, "the program to hang")
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    left_over = int(note.read_text())
+    os.kill(left_over, 0)  # it lives on
+    tape.break_()
+    assert complaints(folder.stage()) == []
+    wait_until(lambda: not _lives(left_over), 10, "the left over program's end")
+    assert (tape.objects()[NAME], tape.calls("put")) == (path.read_bytes(), 2)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+# killed ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "step",
+    ["copy-begun", "copy-written", "copy-read-back", "command-noted", "command-done"],
+)
+def test_killed_at(folder: Folder, tape: Tape, second: Path, data: Path, step: str) -> None:
+    configure_places(folder, tape=tape.settings(), nas={"kind": "folder", "folder": str(second)})
+    path = folder.add(data / NAME)
+    assert folder.stage_in_process(CYGNO_STAGER_CRASH_AT=step) == -9
+    assert complaints(folder.stage()) == []
+    assert folder.file(NAME).state == State.REPLICATED
+    assert {r.state for r in folder.rows(Replica)} == {State.CATALOGUED}
+    assert [p.name for p in (second / folder.tag).iterdir()] == [NAME]
+    assert tape.objects() == {NAME: path.read_bytes()}
+    assert folder.objects() == {NAME: path.stat().st_size}
+
+
+def test_two_stagers_bring_each_file_to_each_place_once(
+    folder: Folder, tape: Tape, second: Path
+) -> None:
+    configure_places(folder, tape=tape.settings(), nas={"kind": "folder", "folder": str(second)})
+    for number in range(1, 5):
+        write_run(folder.data, number, events=1, size_bytes=1000)
+    processes = [folder.start() for _ in range(2)]
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    folder.stage()
+    assert {row.state for row in folder.rows(Replica)} == {State.CATALOGUED}
+    assert tape.calls("put") == len(list(folder.data.glob("run*")))
+
+
+def test_places_of_another_folder_are_apart(s3: S3Server, tmp_path: Path) -> None:
+    folder = make_folder(s3, tmp_path / "other")
+    assert [place.name for place in folder.configuration().places] == ["cloud"]
