@@ -21,6 +21,7 @@ from stager.records import Quality, QualityValue
 
 LONGEST_NAME: Final = 96
 GOOD: Final = "good"
+WARNING: Final = "warning"
 TROUBLED: Final = "troubled"
 
 
@@ -89,19 +90,19 @@ def write_quality(session: Session, file: File, summary: Mapping[str, Any], sha2
 
 
 def verdict_of(summary: Mapping[str, Any]) -> str | None:
-    """Return how the run is: the summary's own verdict, or whether it had trouble.
+    """Return how the run is: troubled, out of limits, or good; None if the summary does not tell.
 
     >>> verdict_of({"complete": True, "trouble": ""}), verdict_of({"complete": False})
     ('good', 'troubled')
-    >>> verdict_of({"verdict": "warning", "complete": True}), verdict_of({})
+    >>> verdict_of({"complete": True, "limits_violated": "noise_adu"}), verdict_of({})
     ('warning', None)
     """
-    given, complete = summary.get("verdict"), summary.get("complete")
-    if isinstance(given, str):
-        return given[:16]
+    complete = summary.get("complete")
     if complete is None and "trouble" not in summary:
         return None
-    return TROUBLED if summary.get("trouble") or complete is False else GOOD
+    if summary.get("trouble") or complete is False:
+        return TROUBLED
+    return WARNING if summary.get("limits_violated") else GOOD
 
 
 def _columns(value: Any) -> dict[str, Any]:

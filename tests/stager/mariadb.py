@@ -91,13 +91,18 @@ class MariaDb:
         finally:
             connection.close()
 
-    def connect(self, database: str) -> Any:
+    @property
+    def socket(self) -> str:
+        """Where root finds the server."""
+        return f"{self._folder}/s.sock"
+
+    def connect(self, database: str, user: str = USER, password: str = PASSWORD) -> Any:
         """Return a connection of the library itself, as CYGNO's tools and the logger have one."""
         return self._library.connect(
             host="127.0.0.1",
             port=self.port,
-            user=USER,
-            passwd=PASSWORD,
+            user=user,
+            passwd=password,
             db=database,
             charset="utf8mb4",
         )
