@@ -75,9 +75,7 @@ class Tape:
 
     def objects(self) -> dict[str, bytes]:
         """Return what is on the tape, by names without the tag."""
-        return {
-            path.name: path.read_bytes() for path in self.root.glob("*/*") if path.is_file()
-        }
+        return {path.name: path.read_bytes() for path in self.root.glob("*/*") if path.is_file()}
 
 
 def configure_places(folder: Folder, **places: dict[str, object]) -> None:

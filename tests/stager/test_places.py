@@ -46,7 +46,11 @@ def test_a_file_reaches_all_its_places(
     assert outcome.state == State.CATALOGUED
     assert [place["place"] for place in outcome.places] == ["cloud", "tape", "nas"]
     assert outcome.object_key == folder.key(NAME)
-    for content in (folder.content(NAME), tape.objects()[NAME], (second / folder.key(NAME)).read_bytes()):
+    for content in (
+        folder.content(NAME),
+        tape.objects()[NAME],
+        (second / folder.key(NAME)).read_bytes(),
+    ):
         assert content == path.read_bytes()
     assert folder.file(NAME).state == State.REPLICATED
     found = replicas(folder)
@@ -73,7 +77,10 @@ def test_an_optional_place_that_fails_keeps_nothing_up(
     assert line.startswith(f"run 1104, {NAME} at tape: place tape: {folder.key(NAME)}: ")
     assert "the robot has dropped the cartridge" in line
     assert folder.file(NAME).state == State.CATALOGUED
-    assert (folder.runlog(1104).storage_cloud_status, folder.runlog(1104).storage_tape_status) == (1, -1)
+    assert (folder.runlog(1104).storage_cloud_status, folder.runlog(1104).storage_tape_status) == (
+        1,
+        -1,
+    )
     tape.break_()
     assert complaints(folder.stage()) == []
     assert (folder.file(NAME).state, folder.runlog(1104).storage_tape_status) == ("replicated", 1)

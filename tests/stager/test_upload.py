@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import stager.upload
 import stager.places.opened
+import stager.upload
 from rawdata.checksum import crc32c
 from stager.models import State
 from stager.parts import MAX_PARTS, MIB, cut, part_size
