@@ -32,7 +32,7 @@ from analyzer.frames import decode_frame
 from analyzer.images import ImageAnalysis
 from analyzer.levels import Levels
 from analyzer.mean_image import MeanImage, merged_rows
-from analyzer.pedestal import Pedestal
+from analyzer.pedestal import Pedestal, same_exposure
 from analyzer.quality import quality_rows
 from analyzer.settings import AnalyzerSettings
 from analyzer.slow_control import SlowControl
@@ -189,6 +189,8 @@ class RunAnalysis:
         level = float(row["residual_mean"][0])
         if exceeds(level, tiles["level"], self.settings.drift_limit_adu):
             row["flags"] |= np.uint16(EventFlag.DRIFTED)
+        if not same_exposure(levels.pedestal.exposure_s, self.conditions.exposure_s):
+            row["flags"] |= np.uint16(EventFlag.OTHER_EXPOSURE)
         if not int(row["flags"][0]) & EventFlag.SPARK:
             self._mean_image(camera, levels).add(images.macro_sums)
         if self.settings.keep_pixels:

@@ -14,6 +14,8 @@ ODB_FOLDERS: Final = (
     "/Configurations",
     "/Runinfo",
     "/Experiment/Run Parameters",
+    "/Equipment/Trigger/Settings/CameraSN",
+    "/Equipment/Trigger/Settings/Cameras",
     "/Equipment/Environment/Settings/Names Input",
     "/Equipment/Environment/Variables",
     "/Equipment/HV/Settings/Names",
@@ -43,6 +45,22 @@ class RunConditions:
     drs4_on_board: bool = False
     begin_time: int = 0
     odb: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def camera_name(self, camera: int) -> str:
+        """Return which camera it is, and from where on it is cropped; empty if that is not known.
+
+        That is ``/Equipment/Trigger/Settings/CameraSN`` of CYGNO's frontends, or ``Cameras`` of
+        ours, with ``/Configurations/CameraCropSettings``.
+        """
+        name = ""
+        for key in ("CameraSN", "Cameras"):
+            path = f"/Equipment/Trigger/Settings/{key}[{camera}]"
+            name = name or str(odbdump.get(self.odb, path, "") or "").strip()
+        crop = odbdump.get(self.odb, "/Configurations/CameraCropSettings")
+        if isinstance(crop, Mapping) and odbdump.get(crop, "crop_enable", False):
+            x, y = (odbdump.get(crop, f"crop_origin_{axis}", 0) for axis in "xy")
+            name += f" from column {x}, row {y}"
+        return name.strip()
 
 
 def conditions_of(odb: Mapping[str, Any], run: int) -> RunConditions:

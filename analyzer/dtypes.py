@@ -36,6 +36,8 @@ class EventFlag(IntFlag):
     """The analysis of this event failed; the message log says why."""
     DRIFTED = 1 << 8
     """The empty part of the frame is farther from the pedestal than `Drift limit`."""
+    OTHER_EXPOSURE = 1 << 9
+    """The pedestal was taken at another exposure; none at that of the run was found."""
 
 
 class ClusterFlag(IntFlag):

@@ -1,7 +1,8 @@
 """Which pedestal a run is analyzed with.
 
-The nearest earlier pedestal file of the data folder that fits (camera, shape, exposure); else an
-estimate from the run's own first frame of that camera. Both are the same online and from file.
+The nearest earlier pedestal file of the data folder that fits (camera, shape, exposure); else one
+that fits but for the exposure; else an estimate from the run's own first frame of that camera. All
+are the same online and from file.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from analyzer.errors import PedestalError
 from analyzer.frames import as_frame
 from analyzer.levels import Levels, prepare_levels
 from analyzer.pedestal import Pedestal, estimate_pedestal
-from analyzer.pedestal_files import find_pedestal, read_pedestals
+from analyzer.pedestal_files import Wanted, find_pedestal, read_pedestals
 from analyzer.settings import AnalyzerSettings
 from rawdata.event import Event
 
@@ -57,18 +58,25 @@ class PedestalLookup:
         shape = (frame.shape[0], frame.shape[1])
         if self._given is not None:
             return self._fitting(camera, shape)
-        found, troubles = find_pedestal(
-            self.folders, conditions.run, camera, shape, conditions.exposure_s
-        )
-        for trouble in troubles:
+        name = conditions.camera_name(camera)
+        wanted = Wanted(conditions.run, camera, shape, conditions.exposure_s, name)
+        search = find_pedestal(self.folders, wanted)
+        for trouble in search.troubles:
             tell(trouble, True)
-        if found is not None:
-            return found
+        what = f"camera {camera} ({shape[0]}x{shape[1]}, {conditions.exposure_s} s)"
+        if search.pedestal is not None:
+            if search.has_other_exposure:
+                tell(
+                    f"run {conditions.run}: no earlier pedestal of {what} has that exposure: that "
+                    f"of {search.pedestal.source}, {search.pedestal.exposure_s} s, is used; take a "
+                    "pedestal run",
+                    False,
+                )
+            return search.pedestal
         source = f"estimated from event {index} of run {conditions.run}"
         tell(
-            f"run {conditions.run}: no earlier pedestal fits camera {camera} ({shape[0]}x"
-            f"{shape[1]}, {conditions.exposure_s} s) in {', '.join(map(str, self.folders))}: "
-            f"{source}; take a pedestal run",
+            f"run {conditions.run}: no earlier pedestal fits {what} in "
+            f"{', '.join(map(str, self.folders))}: {source}; take a pedestal run",
             False,
         )
         return estimate_pedestal(

@@ -1,10 +1,4 @@
-"""Pedestals: mean, noise and defects of each pixel, from a pedestal run or else one frame.
-
-A pedestal run gives each pixel's mean and standard deviation over frames without light. Median and
-spread of the first frames say what is noise and what is light (a particle in the sensor, say); all
-frames are then summed within five times the noise, in whole numbers, so that any number of frames
-needs the same memory and the sum does not depend on their order.
-"""
+"""Pedestals: mean, noise and defects of each pixel; estimated from one frame where need be."""
 
 from dataclasses import dataclass
 from enum import IntFlag
@@ -13,9 +7,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.errors import PedestalError
-from analyzer.frames import as_frame
-from analyzer.kernels.pedestal import accumulate, center_and_spread
 from analyzer.settings import AnalyzerSettings
 
 FloatImage = npt.NDArray[np.float32]
@@ -23,19 +14,8 @@ Image = npt.NDArray[np.uint16]
 
 MAD_TO_SIGMA: Final = 1.4826
 """Standard deviation over median absolute deviation of a normal distribution."""
-
-REFERENCE_FRAMES: Final = 15
-"""First frames whose median tells noise from light."""
-
-CLIP_SIGMA: Final = 5.0
-"""Values farther from the median are not noise."""
-
 DEAD_FRACTION: Final = 0.2
 """A pixel with less than that part of the usual noise does not react."""
-
-UNSTABLE_FRACTION: Final = 0.1
-"""A pixel with more than that part of its values left out is a defect."""
-
 ALONE_SIGMA: Final = 3.5
 ALONE_NEIGHBOURS: Final = 1
 """In a single frame light and hot pixels look alike, but a hot pixel is alone: of the 24 pixels
@@ -43,6 +23,10 @@ around it at most one is that many times the noise above its pedestal."""
 
 CLIPPED_3_SIGMA: Final = 0.98658
 """Standard deviation of a normal distribution cut at 3 sigma, over the uncut one."""
+
+
+EXPOSURE_TOLERANCE: Final = 1e-3
+"""Relative difference of exposure times up to which a pedestal fits."""
 
 
 class Defect(IntFlag):
@@ -63,7 +47,9 @@ class Pedestal:
     :param defects: (rows, columns) uint8, `Defect` flags, 0 for good pixels.
     :param frames: how many frames it was made from.
     :param source: where it comes from, for people: ``run 1101``, or ``estimated from event 0``.
-    :param run: the pedestal run; 0 if it was estimated from a frame.
+    :param run: the pedestal run, whose later runs it is valid for; 0 if it was estimated.
+    :param camera_name: which camera of that index it was, empty if that is not known.
+    :param valid_until: the last run it is valid for; 0: until there is a newer one.
     """
 
     mean: FloatImage
@@ -74,6 +60,8 @@ class Pedestal:
     temperature_c: float = float("nan")
     source: str = ""
     run: int = 0
+    camera_name: str = ""
+    valid_until: int = 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -109,86 +97,10 @@ class Pedestal:
         }
 
 
-class PedestalBuilder:
-    """Sums frames of one camera to a pedestal; memory does not grow with their number."""
-
-    def __init__(self, shape: tuple[int, int], settings: AnalyzerSettings) -> None:
-        self.shape = shape
-        self.frames = 0
-        self._settings = settings
-        self._first: list[Image] = []
-        self._center: Image | None = None
-        self._clip = np.empty(0, np.uint16)
-        self._count = np.zeros(shape, np.uint32)
-        self._total = np.zeros(shape, np.int64)
-        self._squares = np.zeros(shape, np.int64)
-
-    def add(self, frame: Image) -> None:
-        """Add one frame, (rows, columns) uint16 [ADU].
-
-        :raises PedestalError: if its shape is not that of the frames before.
-        """
-        if frame.shape != self.shape:
-            raise PedestalError(
-                f"frame {self.frames} has {frame.shape[0]}x{frame.shape[1]} pixels, "
-                f"those before {self.shape[0]}x{self.shape[1]}; a pedestal needs one shape"
-            )
-        self.frames += 1
-        if self._center is not None:
-            self._sum(frame, self._center)
-            return
-        self._first.append(frame.copy())
-        if len(self._first) == REFERENCE_FRAMES:
-            self._use_first()
-
-    def build(
-        self, *, exposure_s: float, source: str, run: int, temperature_c: float = float("nan")
-    ) -> Pedestal:
-        """Return the pedestal.
-
-        :raises PedestalError: if there were too few frames.
-        """
-        least = self._settings.pedestal_min_frames
-        if self.frames < least:
-            raise PedestalError(
-                f"{source}: {self.frames} frames, a pedestal needs at least {least} "
-                "(setting Pedestal frames); take a longer pedestal run"
-            )
-        center = self._use_first() if self._center is None else self._center
-        count = np.maximum(self._count, 2).astype(np.float64)
-        mean = (center + self._total / count).astype(np.float32)
-        variance = (self._squares - self._total.astype(np.float64) ** 2 / count) / (count - 1)
-        sigma = np.sqrt(np.maximum(variance, 0)).astype(np.float32)
-        defects = find_defects(mean, sigma, self._settings)
-        left_out = 1.0 - self._count / self.frames
-        defects[left_out > UNSTABLE_FRACTION] |= np.uint8(Defect.UNSTABLE)
-        return Pedestal(
-            mean,
-            sigma,
-            defects,
-            self.frames,
-            exposure_s=exposure_s,
-            temperature_c=temperature_c,
-            source=source,
-            run=run,
-        )
-
-    def _use_first(self) -> Image:
-        stack = np.stack(self._first)
-        center = np.empty(self.shape, np.uint16)
-        spread = np.empty(self.shape, np.uint16)
-        center_and_spread(stack, center, spread)
-        usual = float(spread.mean(dtype=np.float64))
-        sigma = MAD_TO_SIGMA * np.maximum(spread.astype(np.float32), max(usual, 0.5))
-        self._clip = np.minimum(np.ceil(CLIP_SIGMA * sigma), 65535).astype(np.uint16)
-        self._center = center
-        self._first = []
-        for frame in stack:
-            self._sum(frame, center)
-        return center
-
-    def _sum(self, frame: Image, center: Image) -> None:
-        accumulate(as_frame(frame), center, self._clip, self._count, self._total, self._squares)
+def same_exposure(pedestal_s: float, frames_s: float) -> bool:
+    """Tell whether a pedestal's exposure is that of frames; 0 is one that is not known."""
+    is_known = pedestal_s > 0 and frames_s > 0
+    return not is_known or abs(pedestal_s - frames_s) <= EXPOSURE_TOLERANCE * frames_s
 
 
 def find_defects(

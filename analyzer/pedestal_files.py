@@ -2,12 +2,14 @@
 
 ``run01101.pedestal.h5`` holds for each camera a group ``camera0`` with the datasets ``mean`` and
 ``sigma`` (float32, ADU) and ``defects`` (uint8, `analyzer.pedestal.Defect`), and as attributes what
-is needed to see whether it fits: rows, columns, exposure_s, frames, temperature_c.
+is needed to see whether it fits: rows, columns, exposure_s, camera_name, frames, temperature_c, run
+and valid_until, the last run it is for (0: until there is a newer one).
 """
 
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +18,10 @@ import numpy as np
 
 import rawdata
 from analyzer.errors import PedestalError
-from analyzer.pedestal import Pedestal
+from analyzer.pedestal import Pedestal, same_exposure
 from analyzer.replace import replaced_file
 
 FORMAT: Final = "cygno-daq pedestal 1"
-EXPOSURE_TOLERANCE: Final = 1e-3
-"""Relative difference of exposure times up to which a pedestal fits."""
 
 _NAME: Final = re.compile(r"run(\d{5,})\.pedestal\.h5")
 _COMPRESSION: Final[Mapping[str, Any]] = {
@@ -68,6 +68,8 @@ def write_pedestals(
                 group.attrs["temperature_c"] = pedestal.temperature_c
                 group.attrs["source"] = pedestal.source
                 group.attrs["run"] = pedestal.run
+                group.attrs["camera_name"] = pedestal.camera_name
+                group.attrs["valid_until"] = pedestal.valid_until
     except OSError as error:
         raise PedestalError(f"{target}: the pedestal cannot be written: {error}") from error
     return target
@@ -120,6 +122,8 @@ def _read_group(source: Path, group: Any) -> Pedestal:
         temperature_c=float(group.attrs["temperature_c"]),
         source=str(group.attrs["source"]),
         run=int(group.attrs["run"]),
+        camera_name=str(group.attrs.get("camera_name", "")),
+        valid_until=int(group.attrs.get("valid_until", 0)),
     )
 
 
@@ -135,30 +139,69 @@ def pedestal_files(folders: Iterable[Path], before_run: int) -> Iterator[tuple[i
     yield from sorted(found.items(), reverse=True)
 
 
-def find_pedestal(
-    folders: Iterable[Path], before_run: int, camera: int, shape: tuple[int, int], exposure_s: float
-) -> tuple[Pedestal | None, list[str]]:
-    """Find the nearest earlier pedestal that fits a camera's frames.
+@dataclass(frozen=True)
+class Wanted:
+    """What a pedestal is wanted for.
 
+    :param before_run: it must be of an earlier run, and be valid for this one.
     :param exposure_s: of the frames; 0 if it is not known, and then any fits.
-    :returns: the pedestal, or None; and why files nearer than it could not be read.
+    :param camera_name: empty if it is not known, and then any fits.
     """
-    troubles: list[str] = []
-    for _, path in pedestal_files(folders, before_run):
+
+    before_run: int
+    camera: int
+    shape: tuple[int, int]
+    exposure_s: float = 0.0
+    camera_name: str = ""
+
+    def is_met_but_for_exposure(self, attributes: Mapping[str, Any]) -> bool:
+        """Tell whether a pedestal with these attributes is of such frames."""
+        name, until = str(attributes.get("camera_name", "")), int(attributes.get("valid_until", 0))
+        is_same = not (name and self.camera_name) or name == self.camera_name
+        is_valid = until == 0 or self.before_run <= until
+        shape = int(attributes["rows"]), int(attributes["columns"])
+        return shape == self.shape and is_same and is_valid
+
+
+@dataclass
+class Search:
+    """What came of the search for a pedestal.
+
+    :param pedestal: the nearest earlier one that fits, else the nearest that fits but for its
+        exposure, else None.
+    :param has_other_exposure: it does not fit in that.
+    :param troubles: why files that are nearer could not be read.
+    """
+
+    pedestal: Pedestal | None = None
+    has_other_exposure: bool = False
+    troubles: list[str] = field(default_factory=list)
+
+
+def find_pedestal(folders: Iterable[Path], wanted: Wanted) -> Search:
+    """Find the nearest earlier pedestal that fits a camera's frames."""
+    search = Search()
+    second_best: list[Path] = []
+    for _, path in pedestal_files(folders, wanted.before_run):
         try:
             with h5py.File(path, "r") as file:
-                group = file.get(f"camera{camera}")
-                fits = group is not None and _fits(group.attrs, shape, exposure_s)
+                group = file.get(f"camera{wanted.camera}")
+                fits = group is not None and wanted.is_met_but_for_exposure(group.attrs)
+                has_exposure = fits and same_exposure(
+                    float(group.attrs["exposure_s"]), wanted.exposure_s
+                )
+            if has_exposure:
+                search.pedestal = read_pedestals(path)[wanted.camera]
+                return search
             if fits:
-                return read_pedestals(path)[camera], troubles
-        except (OSError, KeyError, PedestalError) as error:
-            troubles.append(str(error) if str(path) in str(error) else f"{path}: {error}")
-    return None, troubles
-
-
-def _fits(attributes: Any, shape: tuple[int, int], exposure_s: float) -> bool:
-    if (int(attributes["rows"]), int(attributes["columns"])) != shape:
-        return False
-    exposure = float(attributes["exposure_s"])
-    known = exposure > 0 and exposure_s > 0
-    return not known or abs(exposure - exposure_s) <= EXPOSURE_TOLERANCE * exposure_s
+                second_best.append(path)
+        except (OSError, KeyError, ValueError, PedestalError) as error:
+            search.troubles.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+    for path in second_best:
+        try:
+            search.pedestal = read_pedestals(path)[wanted.camera]
+            search.has_other_exposure = True
+            return search
+        except PedestalError as error:
+            search.troubles.append(str(error))
+    return search

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from analyzer.conditions import RunConditions, conditions_of
 from analyzer.errors import PedestalError, RunDataError
 from analyzer.frames import decode_frame
-from analyzer.pedestal import Pedestal, PedestalBuilder
+from analyzer.pedestal import Pedestal
+from analyzer.pedestal_builder import PedestalBuilder
 from analyzer.pedestal_files import pedestal_name, write_pedestals
 from analyzer.run_files import run_number_of
 from analyzer.settings import AnalyzerSettings
@@ -24,12 +26,18 @@ CAMERA_STATUS_EVENT_ID: Final = 7
 
 
 class PedestalRun:
-    """Sums the frames of a run, for each of its cameras."""
+    """Sums the frames of a run, for each of its cameras.
 
-    def __init__(self, conditions: RunConditions, settings: AnalyzerSettings) -> None:
+    :param workers: threads; 0: one a core.
+    """
+
+    def __init__(
+        self, conditions: RunConditions, settings: AnalyzerSettings, workers: int = 0
+    ) -> None:
         self.conditions = conditions
         self.problems: list[str] = []
         self._settings = settings
+        self._workers = workers
         self._builders: dict[int, PedestalBuilder] = {}
         self._temperatures: list[float] = []
 
@@ -46,7 +54,9 @@ class PedestalRun:
                 frame = decode_frame(event, camera, self._settings, known.shape if known else None)
                 if known is None:
                     shape = (frame.shape[0], frame.shape[1])
-                    known = self._builders[camera] = PedestalBuilder(shape, self._settings)
+                    known = self._builders[camera] = PedestalBuilder(
+                        shape, self._settings, self._workers
+                    )
                 known.add(frame)
             except RawDataError as error:
                 self.problems.append(f"event {event.serial_number}: {error}")
@@ -67,16 +77,26 @@ class PedestalRun:
                 temperature_c=self._temperatures[camera] if warm else float("nan"),
                 source=f"run {run}",
                 run=run,
+                camera_name=self.conditions.camera_name(camera),
             )
         return pedestals
 
-    def write(self, path: Path, source: Path) -> dict[int, Pedestal]:
+    def close(self) -> None:
+        """End the threads; who gives up before `build` calls it."""
+        for builder in self._builders.values():
+            builder.close()
+
+    def write(self, path: Path, source: Path, valid_until: int = 0) -> dict[int, Pedestal]:
         """Build the pedestals and write them to `path`.
 
         :param source: the run file they are made from.
+        :param valid_until: the last run they are for; 0: until there are newer ones.
         :raises PedestalError: if they cannot be made or written.
         """
-        pedestals = self.build()
+        pedestals = {
+            camera: replace(pedestal, valid_until=valid_until)
+            for camera, pedestal in self.build().items()
+        }
         attributes = {
             "run": self.conditions.run,
             "begin_time": self.conditions.begin_time,
@@ -92,14 +112,19 @@ def make_pedestal(
     output: Path | None,
     settings: AnalyzerSettings,
     progress: Callable[[int, float], object] = lambda *_: None,
+    *,
+    workers: int = 0,
+    valid_until: int = 0,
 ) -> tuple[Path, dict[int, Pedestal], list[str]]:
     """Make the pedestal file of a run; a damaged run gives what its whole events give.
 
     :param output: the file to write; None is ``run%05d.pedestal.h5`` beside the run file.
     :param progress: told the number of trigger events and what part of the file is read.
+    :param workers: threads; 0: one a core.
+    :param valid_until: the last run it is for; 0: until there is a newer one.
     :returns: the file, the pedestals, and what was wrong with the run.
     :raises RunDataError: if the run file cannot be read at all.
-    :raises PedestalError: if there are too few frames.
+    :raises PedestalError: if there are too few frames, or the run ends before it begins to count.
     """
     events = 0
     with RunFile(source) as file:
@@ -107,7 +132,13 @@ def make_pedestal(
             odb = file.odb_begin or {}
         except RawDataError as error:
             raise RunDataError(str(error)) from error
-        run = PedestalRun(conditions_of(odb, run_number_of(source, file)), settings)
+        conditions = conditions_of(odb, run_number_of(source, file))
+        if 0 < valid_until <= conditions.run:
+            raise PedestalError(
+                f"a pedestal of run {conditions.run} counts for later runs: it cannot be valid "
+                f"until run {valid_until}; give a later one"
+            )
+        run = PedestalRun(conditions, settings, workers)
         problems = []
         try:
             for event in file:
@@ -116,6 +147,9 @@ def make_pedestal(
                 progress(events, file.bytes_read / max(file.file_bytes, 1))
         except RunFileError as error:
             problems.append(str(error))
-    path = output or source.with_name(pedestal_name(run.conditions.run))
-    pedestals = run.write(path, source)
+        except BaseException:
+            run.close()
+            raise
+    path = output or source.with_name(pedestal_name(conditions.run))
+    pedestals = run.write(path, source, valid_until)
     return path, pedestals, problems + run.problems

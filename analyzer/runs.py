@@ -150,7 +150,7 @@ class _Reader:
         settings = self.analysis.settings
         pedestal = None
         if conditions.is_pedestal and makes_pedestal:
-            pedestal = PedestalRun(conditions, settings)
+            pedestal = PedestalRun(conditions, settings, workers)
         attributes = begin_attributes(conditions, settings, summary.source.name)
         writer: ResultsWriter | RootWriter
         if self.format is Format.ROOT:

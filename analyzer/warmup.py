@@ -4,10 +4,10 @@ import numpy as np
 
 from analyzer.drs4 import make_tables
 from analyzer.images import ImageAnalysis
-from analyzer.kernels import pedestal as pedestal_kernels
 from analyzer.levels import prepare_levels
 from analyzer.mean_image import MeanImage
 from analyzer.pedestal import Pedestal
+from analyzer.pedestal_builder import REFERENCE_FRAMES, PedestalBuilder
 from analyzer.settings import AnalyzerSettings
 from analyzer.waveforms import WaveformAnalysis
 from rawdata.layouts.digitizer import BoardHeader, DigitizerHeader, dc_offset_words
@@ -44,11 +44,7 @@ def _compile_waveforms(settings: AnalyzerSettings) -> None:
 
 def compile_pedestal_kernels() -> None:
     """Compile what only pedestal runs need."""
-    frame = np.zeros((4, 4), np.uint16)
-    stack = np.zeros((3, 4, 4), np.uint16)
-    pedestal_kernels.center_and_spread(stack, frame.copy(), frame.copy())
-    count = np.zeros((4, 4), np.uint32)
-    total = np.zeros((4, 4), np.int64)
-    frozen = frame.view()
-    frozen.flags.writeable = False
-    pedestal_kernels.accumulate(frozen, frame, frame, count, total, total.copy())
+    builder = PedestalBuilder((4, 4), AnalyzerSettings(), workers=1)
+    for _ in range(REFERENCE_FRAMES + 2):
+        builder.add(np.zeros((4, 4), np.uint16))
+    builder.build(exposure_s=0.0, source="zeros", run=1)

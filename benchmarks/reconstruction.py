@@ -31,7 +31,7 @@ from rich.table import Table
 from analyzer.frames import as_frame
 from analyzer.images import ImageAnalysis
 from analyzer.levels import prepare_levels
-from analyzer.pedestal import PedestalBuilder
+from analyzer.pedestal_builder import PedestalBuilder
 from analyzer.settings import AnalyzerSettings, profile
 from benchmarks.scenes import Camera, Placed, Scene
 from benchmarks.tally import Tally

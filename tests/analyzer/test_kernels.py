@@ -228,13 +228,28 @@ def test_sums_of_clusters_are_exact(seed, n_rows, n_columns, rebin):
 def test_pedestal_sums_do_not_depend_on_the_order_of_frames(seed, n_frames):
     random = np.random.default_rng(seed)
     stack = random.integers(90, 130, (n_frames, 3, 5)).astype(np.uint16)
-    stack[random.random(stack.shape) < 0.1] = 4000
+    stack[random.random(stack.shape) < 0.1] = 65535
     center, spread = np.zeros((2, 3, 5), np.uint16)
-    pedestal.center_and_spread(stack, center, spread)
+    pairs = pedestal.sorting_network(n_frames)
+    for rows in ((0, 2), (2, 3)):
+        pedestal.center_and_spread(stack, pairs, *rows, center, spread)
     np.testing.assert_array_equal((center, spread), pedestal_twin.center_and_spread(stack))
-    clip = random.integers(0, 40, (3, 5)).astype(np.uint16)
+    clip = random.choice([0, 12, 40, pedestal.MAX_CLIP], (3, 5)).astype(np.uint16)
     sums = [np.zeros((3, 5), kind) for kind in (np.uint32, np.int64, np.int64)]
-    for index in random.permutation(n_frames):
-        pedestal.accumulate(as_frame(stack[index]), center, clip, *sums)
+    order = [as_frame(stack[index]) for index in random.permutation(n_frames)]
+    for begin in range(0, n_frames, pedestal.BATCH):
+        batch = tuple(order[begin : begin + pedestal.BATCH])
+        for frames in [batch] if len(batch) == pedestal.BATCH else [(one,) for one in batch]:
+            for rows in ((0, 1), (1, 3)):
+                pedestal.accumulate(frames, *rows, center, clip, *sums)
     for got, wanted in zip(sums, pedestal_twin.accumulate(stack, center, clip), strict=True):
         np.testing.assert_array_equal(got, wanted)
+
+
+def test_sums_of_a_batch_of_the_largest_residuals_do_not_overflow():
+    center = np.full((1, 4), 30_000, np.uint16)
+    clip = np.full((1, 4), pedestal.MAX_CLIP, np.uint16)
+    frame = as_frame(center - np.uint16(pedestal.MAX_CLIP))
+    sums = [np.zeros((1, 4), kind) for kind in (np.uint32, np.int64, np.int64)]
+    pedestal.accumulate((frame,) * pedestal.BATCH, 0, 1, center, clip, *sums)
+    assert sums[2][0, 0] == pedestal.BATCH * pedestal.MAX_CLIP**2

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from analyzer.errors import PedestalError
-from analyzer.pedestal import Defect, PedestalBuilder, estimate_pedestal
+from analyzer.pedestal import Defect, estimate_pedestal
+from analyzer.pedestal_builder import PedestalBuilder
 from analyzer.pedestal_files import (
+    Wanted,
     find_pedestal,
     pedestal_name,
     read_pedestals,
@@ -20,8 +22,8 @@ from tests.analyzer.scenes import add_spot, make_scene
 SETTINGS = AnalyzerSettings()
 
 
-def build(frames, settings=SETTINGS):
-    builder = PedestalBuilder(frames[0].shape, settings)
+def build(frames, settings=SETTINGS, workers=0):
+    builder = PedestalBuilder(frames[0].shape, settings, workers)
     for frame in frames:
         builder.add(frame)
     return builder.build(exposure_s=0.3, source="run 1", run=1)
@@ -51,6 +53,39 @@ def test_light_in_some_frames_leaves_no_trace(first):
     difference = pedestal.mean - scene.pedestal.mean
     assert abs(difference[28:36, 28:36].mean()) < 0.1
     assert pedestal.sigma[28:36, 28:36].mean() == pytest.approx(2.42, abs=0.15)
+
+
+def test_a_muon_and_a_spark_leave_no_trace_in_what_they_cross():
+    scene = make_scene((96, 96))
+    frames = [scene.frame() for _ in range(50)]
+    frames[2] = scene.frame(np.full((96, 96), 3000.0))
+    track = scene.light()
+    for step in range(10, 86):
+        track[step - 1 : step + 2, step - 1 : step + 2] += 40
+    frames[20] = scene.frame(track)
+    faint = scene.light()
+    add_spot(faint, 20, 70, 1500)
+    frames[30] = scene.frame(faint)
+    pedestal = build(frames)
+    on_track, on_spot = track > 0, faint > 1
+    error = pedestal.mean - scene.pedestal.mean
+    for part in (on_track, on_spot, ~on_track & ~on_spot):
+        assert abs(error[part].mean()) < 0.12
+        assert pedestal.sigma[part].mean() == pytest.approx(2.42, abs=0.12)
+    assert np.count_nonzero(pedestal.defects) < 3
+
+
+@pytest.mark.parametrize("n_frames", [10, 14, 15, 16, 22, 23, 40])
+def test_any_number_of_frames_and_threads_gives_the_same(n_frames):
+    scene = make_scene((33, 40))
+    frames = [scene.frame() for _ in range(n_frames)]
+    stack = np.array(frames, np.float64)
+    one, many = build(frames, workers=1), build(frames, workers=3)
+    assert one.mean.tobytes() == many.mean.tobytes()
+    assert one.sigma.tobytes() == many.sigma.tobytes()
+    assert (one.frames, one.shape) == (n_frames, (33, 40))
+    near = np.abs(stack - np.median(stack, axis=0)).max(axis=0) < 10
+    np.testing.assert_allclose(one.mean[near], stack.mean(axis=0)[near], atol=1e-4)
 
 
 def test_hot_noisy_dead_and_unstable_pixels_are_defects():
@@ -127,18 +162,44 @@ def test_the_nearest_earlier_pedestal_that_fits_is_found(tmp_path):
         write_pedestals(tmp_path / pedestal_name(run), pedestals)
 
     def run_of(before, camera, shape, exposure_s):
-        found, troubles = find_pedestal([tmp_path], before, camera, shape, exposure_s)
-        assert troubles == []
-        return found.run if found else None
+        search = find_pedestal([tmp_path], Wanted(before, camera, shape, exposure_s))
+        assert search.troubles == []
+        if search.pedestal is None:
+            return None
+        return f"{search.pedestal.run}{' other' * search.has_other_exposure}"
 
-    assert run_of(18, 0, (20, 24), 0.3) == 12
-    assert run_of(12, 0, (20, 24), 0.3) == 10
-    assert run_of(21, 0, (20, 24), 0.3) == 20
-    assert run_of(20, 0, (20, 24), 0.5) == 14
-    assert run_of(20, 0, (20, 24), 0.0) == 14
-    assert run_of(20, 1, (24, 24), 0.3) == 12
+    assert run_of(18, 0, (20, 24), 0.3) == "12"
+    assert run_of(12, 0, (20, 24), 0.3) == "10"
+    assert run_of(21, 0, (20, 24), 0.3) == "20"
+    assert run_of(20, 0, (20, 24), 0.5) == "14"
+    assert run_of(20, 0, (20, 24), 0.0) == "14"
+    assert run_of(20, 1, (24, 24), 0.3) == "12"
     assert run_of(20, 1, (20, 24), 0.3) is None
     assert run_of(10, 0, (20, 24), 0.3) is None
+    assert run_of(18, 0, (20, 24), 0.7) == "14 other"
+    assert run_of(13, 0, (20, 24), 0.5) == "12 other"
+
+
+def test_another_camera_and_an_ended_validity_do_not_fit(tmp_path):
+    scene = make_scene((20, 24))
+    for run, changes in {
+        10: {},
+        11: {"camera_name": "sim:fusion"},
+        12: {"camera_name": "sim:quest"},
+        13: {"camera_name": "sim:fusion", "valid_until": 20},
+    }.items():
+        pedestal = dataclasses.replace(at_run(scene, run), **changes)
+        write_pedestals(tmp_path / pedestal_name(run), {0: pedestal})
+
+    def run_of(before, name):
+        wanted = Wanted(before, 0, (20, 24), 0.3, name)
+        return find_pedestal([tmp_path], wanted).pedestal.run
+
+    assert run_of(20, "sim:fusion") == 13
+    assert run_of(21, "sim:fusion") == 11
+    assert run_of(21, "sim:quest") == 12
+    assert run_of(21, "sim:flash") == 10
+    assert run_of(21, "") == 12
 
 
 def test_damaged_pedestals_are_told_and_passed_over(tmp_path):
@@ -148,11 +209,11 @@ def test_damaged_pedestals_are_told_and_passed_over(tmp_path):
     broken = at_run(scene, 12)
     broken.mean[3, 5] = np.nan
     write_pedestals(tmp_path / pedestal_name(12), {0: broken})
-    found, troubles = find_pedestal([tmp_path], 20, 0, (20, 24), 0.3)
-    assert found.run == 10
-    assert len(troubles) == 2
-    assert "row 3, column 5" in troubles[0]
-    assert "run00011.pedestal.h5" in troubles[1]
+    search = find_pedestal([tmp_path], Wanted(20, 0, (20, 24), 0.3))
+    assert search.pedestal.run == 10
+    assert len(search.troubles) == 2
+    assert "row 3, column 5" in search.troubles[0]
+    assert "run00011.pedestal.h5" in search.troubles[1]
 
 
 def test_other_hdf5_files_are_refused(tmp_path):

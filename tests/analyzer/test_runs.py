@@ -182,6 +182,19 @@ def test_a_pedestal_run_makes_the_pedestal_of_later_runs(tmp_path):
     assert not results["events"]["flags"].any()
 
 
+def test_a_pedestal_of_another_exposure_is_better_than_none_and_said(tmp_path):
+    scene = make_scene((64, 64))
+    dark = [make_event(n, {0: scene.frame()}) for n in range(20)]
+    analyze(write_run(tmp_path, 8, dark, run_odb(8, Pedestal=True, Exposure=0.5)), tmp_path)
+    frames = [make_event(n, {0: scene.frame()}) for n in range(2)]
+    _, said, results, attributes = analyze(write_run(tmp_path, 9, frames), tmp_path)
+    ((text, is_error),) = said
+    assert "0.3 s) has that exposure: that of run 8, 0.5 s, is used" in text
+    assert not is_error
+    assert (results["events"]["flags"] == EventFlag.OTHER_EXPOSURE).all()
+    assert json.loads(attributes["pedestals"])["0"]["run"] == 8
+
+
 def test_a_pedestal_run_that_is_too_short_says_so(tmp_path):
     scene = make_scene((64, 64))
     dark = [make_event(serial, {0: scene.frame()}) for serial in range(4)]
