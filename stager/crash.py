@@ -23,6 +23,12 @@ STEPS: Final = (
 )
 """Every point, in the order in which a file that is sent in parts passes them."""
 
+TRANSCODE_STEPS: Final = ("transcode-begun", "transcode-done", "transcode-committed")
+COPY_STEPS: Final = ("copy-begun", "copy-written", "copy-read-back", "object-done")
+COMMAND_STEPS: Final = ("command-noted", "command-done")
+PRUNE_STEPS: Final = ("prune-verified", "prune-claimed", "prune-unlinked", "prune-committed")
+"""Points of files that are transcoded, copied to a folder, brought by a program, deleted."""
+
 _seen: dict[str, int] = {}
 
 

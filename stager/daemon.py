@@ -25,7 +25,8 @@ from stager.errors import CatalogError, StagerError, Stopped
 from stager.ledger import Ledger
 from stager.models import State
 from stager.once import complaints
-from stager.outcome import STAGED, WAITING, Pass, Progress
+from stager.outcome import STAGED, WAITING, Pass
+from stager.progress import Progress
 from stager.worker import Worker
 
 CLIENT_NAME: Final = "cygno-stager"

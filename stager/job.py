@@ -12,7 +12,7 @@ from stager import claims
 from stager.errors import Stopped
 from stager.ledger import Ledger
 from stager.models import File, Replica
-from stager.outcome import Progress
+from stager.progress import Progress
 
 _LOOK_S: Final = 0.1
 

@@ -12,6 +12,7 @@ from stager.configuration import Configuration
 from stager.errors import ClaimLostError, ConflictError, FileError, StagerError
 from stager.hashing import FileHashes
 from stager.models import File, Replica, State, Storage, now
+from stager.places.configured import find_place
 from stager.quality import write_quality
 from stager.records import TransferOutcome
 from stager.rows import (
@@ -19,7 +20,6 @@ from stager.rows import (
     add_replicas,
     advance,
     fail,
-    find_place,
     set_deleted,
     set_found,
     settle,

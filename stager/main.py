@@ -5,7 +5,7 @@ import sys
 import typer
 
 from experiment.errors import ExperimentError
-from stager.commands import catalog, login, look, stage
+from stager.commands import care, catalog, login, look, stage
 from stager.commands.shared import complain
 from stager.errors import ConfigurationError, StagerError
 from stager.masking import mask_tracebacks
@@ -20,6 +20,9 @@ app = typer.Typer(
 app.command()(stage.once)
 app.command()(stage.daemon)
 app.command()(look.status)
+app.command()(care.verify)
+app.command()(care.retry)
+app.command()(care.prune)
 app.command()(login.login)
 app.add_typer(catalog.app, name="catalog")
 

@@ -12,7 +12,8 @@ from stager.catalog import Catalog
 from stager.configuration import Configuration
 from stager.ledger import Ledger
 from stager.models import State
-from stager.outcome import STAGED, WAITING, Outcome, Pass, Progress
+from stager.outcome import STAGED, WAITING, Outcome, Pass
+from stager.progress import Progress
 from stager.worker import Worker
 
 _SLICE_S: Final = 0.1

@@ -2,28 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from stager.disk import Disk
 from stager.models import File, Replica, State
+from stager.recheck import Answer
+from stager.retention import Verdict
 from stager.settings import KINDS
 
 WAITING: Final = "waiting"
 """State of a file in which nothing is wrong, but something must happen first."""
 STAGED: Final = (State.CATALOGUED, State.REPLICATED)
 """States of a file of which nothing is left to do, as far as it is required."""
-
-
-class Progress(Protocol):
-    """Who shows a person how far long steps are, one of each thread."""
-
-    def begin(self, what: str, total_bytes: int) -> None:
-        """Show a new step of this thread."""
-
-    def advance(self, count_bytes: int) -> None:
-        """Move this thread's step on."""
-
-    def end(self) -> None:
-        """Take this thread's step away."""
 
 
 @dataclass
@@ -73,6 +63,11 @@ class Pass:
     """When a file that only has to stay unchanged may be ready."""
     troubles: dict[str, str] = field(default_factory=dict)
     """Place -> what kept it from being used at all."""
+    answers: list[Answer] = field(default_factory=list)
+    """What places said that were asked again."""
+    verdicts: list[Verdict] = field(default_factory=list)
+    """What was judged of local files, and deleted."""
+    disk: Disk | None = None
     _by_path: dict[str, Outcome] = field(default_factory=dict, repr=False)
 
     def add(self, outcome: Outcome) -> None:

@@ -11,8 +11,8 @@ from stager.hashing import hash_file
 from stager.job import Job
 from stager.ledger import Ledger
 from stager.models import File, Replica, State
+from stager.places.configured import find_place
 from stager.places.place import Past, Place, Subject, Watch
-from stager.rows import find_place
 from stager.store import Contents
 from stager.transcoding import transcode, wanted
 from stager.upload import Begun
@@ -135,3 +135,14 @@ def watch_of(ledger: Ledger, replica: Replica, job: Job) -> Watch:
         ledger.commit_uploading(replica.id, begun)
 
     return Watch(begun=note, begin=job.begin, advance=job.advance, sent=job.send, pulse=job.pulse)
+
+
+def watch_to_ask(job: Job) -> Watch:
+    """Return who wants to know how asking for a copy goes: nothing is brought anywhere."""
+    return Watch(
+        begun=lambda begun: None,
+        begin=job.begin,
+        advance=job.advance,
+        sent=job.send,
+        pulse=job.pulse,
+    )

@@ -22,11 +22,6 @@ OVER: Final = (State.CATALOGUED, State.KEPT)
 """States of a replica at which nothing is left to do."""
 
 
-def find_place(places: Sequence[PlaceConfiguration], name: str) -> PlaceConfiguration | None:
-    """Return a configured place, None if there is none of this name."""
-    return next((place for place in places if place.name == name), None)
-
-
 def add_replicas(file: File, places: Sequence[PlaceConfiguration]) -> None:
     """Give a file a replica for each place that wants it and has none."""
     present = {replica.place: replica for replica in file.replicas}

@@ -5,19 +5,19 @@ the work; the thread that owns the worker finds files, hands out the work and co
 """
 
 import logging
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from rawdata.errors import RawDataError
+from stager.bandwidth import Limiter
 from stager.configuration import Configuration
 from stager.crash import reached
 from stager.crew import Crew
 from stager.discovery import FoundFile, Wait, find_files, why_unsettled, why_wait
+from stager.disk import Disk, look_at_disk
 from stager.errors import (
     ChangingError,
     ClaimLostError,
@@ -25,22 +25,24 @@ from stager.errors import (
     ConflictError,
     CredentialsError,
     FileError,
-    StagerError,
     Stopped,
     StoreError,
-    StoreUnusableError,
 )
 from stager.hashing import check_sidecars, hash_file
 from stager.job import Job
 from stager.ledger import Ledger
 from stager.models import File, Replica, State, now
-from stager.outcome import WAITING, Outcome, Pass, Progress, outcome_of
-from stager.places.opened import open_place
-from stager.places.place import Place
+from stager.outcome import WAITING, Outcome, Pass, outcome_of
+from stager.places.configured import find_place
+from stager.places.opened import Places
+from stager.progress import Progress
+from stager.prune import prune
 from stager.quality import read_summary
+from stager.recheck import Answer, ask_again, copies
 from stager.registry import Registry
 from stager.replicate import bring_there, clear_scratch
-from stager.rows import DONE, find_place
+from stager.retention import Verdict
+from stager.rows import DONE
 from stager.runscan import scan_run
 
 log = logging.getLogger(__name__)
@@ -50,40 +52,8 @@ _TO_HASH: Final = (State.DISCOVERED, State.FAILED)
 _TO_REPLICATE: Final = (State.HASHED, State.UPLOADING, State.VERIFIED, State.FAILED)
 
 
-@dataclass
-class Places:
-    """The places of one pass, each opened when it is first wanted, by whoever wants it first."""
-
-    configuration: Configuration
-    troubles: dict[str, str] = field(default_factory=dict)
-    """Place -> what keeps it from being used at all."""
-    _opened: dict[str, Place] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def open(self, name: str) -> Place:
-        """Return a place that has answered. :raises StoreUnusableError: if it did not."""
-        with self._lock:
-            if name in self.troubles:
-                raise StoreUnusableError(self.troubles[name])
-            if name not in self._opened:
-                place = next(p for p in self.configuration.places if p.name == name)
-                try:
-                    self._opened[name] = open_place(self.configuration, place)
-                except (StoreUnusableError, CredentialsError, ConfigurationError) as error:
-                    self.troubles[name] = str(error)
-                    raise
-            return self._opened[name]
-
-    def reason(self, name: str, error: StagerError) -> str:
-        """Return why a file failed; what ails the whole place is said in one way to all files."""
-        if not isinstance(error, (StoreUnusableError, CredentialsError, ConfigurationError)):
-            return str(error)
-        with self._lock:
-            return self.troubles.setdefault(name, str(error))
-
-
-Done = File | Outcome | None
-"""What a thread made: a file that is ready for its places, an outcome, or nothing to say."""
+Done = File | Outcome | Answer | list[Verdict] | None
+"""What a thread made: a file that is ready for its places, something to tell, or nothing."""
 
 
 class Worker:
@@ -105,6 +75,7 @@ class Worker:
         self._crew: Crew[Done] = Crew()
         self._result = Pass()
         self._retry_all = False
+        self._limiters: dict[tuple[str, str], Limiter] = {}
         self.use(configuration, ledger)
 
     def use(self, configuration: Configuration, ledger: Ledger) -> None:
@@ -112,7 +83,7 @@ class Worker:
         self._configuration = configuration
         self._settings = configuration.settings
         self._ledger = ledger
-        self._places = Places(configuration)
+        self._places = Places(configuration, self._limiters)
 
     def close(self) -> None:
         """End all threads."""
@@ -138,11 +109,12 @@ class Worker:
 
     def begin_pass(self, current_run: Callable[[], int | None], retry_all: bool) -> None:
         """Find files and hand out all that can be done; what is being done goes on."""
-        self._places = Places(self._configuration)
+        self._places = Places(self._configuration, self._limiters)
         self._result.look_again_s = None
         self._retry_all = retry_all
         folders = [f for f in (self._configuration.data_dir, self._configuration.truth_dir) if f]
         found = {str(f.path): f for f in find_files(*folders)}
+        self._result.disk = _disk_of(self._configuration.data_dir, found)
         run = current_run()  # asked afterwards, lest one begins in between
         files = Registry(self._ledger).register(list(found.values()), folders)
         reached("discovered")
@@ -154,6 +126,25 @@ class Worker:
             outcome = self._begin(file, found.get(file.path), run)
             if outcome is not None:
                 self._result.add(outcome)
+
+    def begin_recheck(
+        self, runs: Sequence[int] = (), place: str | None = None, *, read_back: bool = False
+    ) -> int:
+        """Hand out the question whether verified copies are still there; return how many."""
+        known = {p.name: p for p in self._configuration.places}
+        asked = copies(self._ledger.catalog, runs, place)
+        for file, replica in asked:
+            size = known[replica.place].settings.parallel_files if replica.place in known else 1
+            do = partial(self._ask_again, file, replica, self._places, read_back)
+            self._crew.submit(f"ask {replica.place}", size, ("answer", replica.id), do)
+        return len(asked)
+
+    def begin_prune(
+        self, current_run: int | None, *, apply: bool, only: Sequence[int] = ()
+    ) -> bool:
+        """Hand out the deletion of local files, or with no `apply` the judgement alone."""
+        do = partial(self._prune, current_run, self._places, apply, only)
+        return self._crew.submit("deletion", 1, "deletion", do)
 
     def collect(self, timeout_s: float) -> bool:
         """Take what has been done, and hand out what follows from it; False if nothing was.
@@ -187,6 +178,10 @@ class Worker:
         done = future.result()
         if isinstance(done, Outcome):
             self._result.add(done)
+        elif isinstance(done, Answer):
+            self._result.answers.append(done)
+        elif isinstance(done, list):
+            self._result.verdicts = done
         elif isinstance(done, File):
             outcome = self._begin_replicas(done)
             if outcome is not None:
@@ -197,8 +192,8 @@ class Worker:
     ) -> Outcome | None:
         """Hand out the next step of a file."""
         if file.state == State.DELETABLE and found is not None:
-            if file.owner is None or file.owner == self._ledger.identity:
-                return None  # being deleted by us
+            if file.owner == self._ledger.identity:
+                return None  # it is being deleted
             self._crew.submit("reading", 1, ("file", file.id), partial(self._keep, file))
             return None
         if found is None:
@@ -254,6 +249,25 @@ class Worker:
     # in threads --------------------------------------------------------------------------------
     def _job(self) -> Job:
         return Job(self._ledger, self._progress, self._crew.stop)
+
+    def _ask_again(self, file: File, replica: Replica, places: Places, read_back: bool) -> Done:
+        scratch = self._configuration.scratch_dir
+        with self._job() as job:
+            return ask_again(self._ledger, places, file, replica, scratch, job, read_back=read_back)
+
+    def _prune(
+        self, current_run: int | None, places: Places, apply: bool, only: Sequence[int]
+    ) -> Done:
+        with self._job() as job:
+            return prune(
+                self._configuration,
+                self._ledger,
+                places,
+                job,
+                current_run,
+                apply=apply,
+                only=only,
+            )
 
     def _keep(self, file: File) -> Done:
         """Take back a file that a stager which has died wanted to delete."""
@@ -357,4 +371,12 @@ def _summary_of(file: File) -> dict[str, Any] | None:
         return read_summary(Path(file.path), file.run_number)[0]
     except FileError as error:
         log.warning("%s; its run has no quality in the catalog", error)
+        return None
+
+
+def _disk_of(data_dir: Path, found: Mapping[str, FoundFile]) -> Disk | None:
+    """Return how full the disk is, None if it does not say."""
+    try:
+        return look_at_disk(data_dir, list(found.values()))
+    except OSError:
         return None

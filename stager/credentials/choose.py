@@ -18,6 +18,9 @@ from stager.settings import StagerSettings
 CLIENT_SECRET: Final = "CYGNO_OIDC_CLIENT_SECRET"
 REFRESH_TOKEN: Final = "CYGNO_OIDC_REFRESH_TOKEN"
 
+_MOST_SESSIONS: Final = 8
+"""More than there are places; each may have its own."""
+
 _sessions: dict[object, SessionCredentials] = {}
 _lock = threading.Lock()
 
@@ -46,7 +49,8 @@ def credentials_for(
     )
     with _lock:
         if said not in _sessions:
-            _sessions.clear()  # settings have changed: the old ones are not wanted any more
+            if len(_sessions) >= _MOST_SESSIONS:
+                _sessions.clear()  # settings have changed, often: old ones are not wanted any more
             place = StsPlace(
                 endpoint=settings.sts_endpoint or settings.endpoint,
                 region=settings.region,

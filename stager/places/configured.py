@@ -5,7 +5,7 @@ settings. A place of kind s3 may have any setting that concerns S3; the others a
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,6 +48,11 @@ class PlaceConfiguration:
             # It would describe bytes that are not there.
             return not self.settings.expand and file.name.endswith(".mid.crc32c")
         return True
+
+
+def find_place(places: Sequence[PlaceConfiguration], name: str) -> PlaceConfiguration | None:
+    """Return a configured place, None if there is none of this name."""
+    return next((place for place in places if place.name == name), None)
 
 
 def configured_places(

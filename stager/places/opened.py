@@ -1,13 +1,20 @@
-"""Open a configured place with the keys that are its own."""
+"""Open configured places, each with the keys that are its own."""
 
+import threading
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from stager.bandwidth import Limiter
 from stager.configuration import Configuration
-from stager.errors import StoreUnusableError
+from stager.errors import (
+    ConfigurationError,
+    CredentialsError,
+    StagerError,
+    StoreUnusableError,
+)
 from stager.places.command import CommandPlace
-from stager.places.configured import PlaceConfiguration
+from stager.places.configured import PlaceConfiguration, find_place
 from stager.places.folder import FolderPlace
 from stager.places.place import Place
 from stager.places.s3 import S3Place
@@ -15,6 +22,47 @@ from stager.settings import CLOUD
 from stager.store import open_store
 
 _KEYS: Final = ("AWS_", "CYGNO_OIDC_")
+
+
+@dataclass
+class Places:
+    """The places of one pass, each opened when it is first wanted, by whoever wants it first."""
+
+    configuration: Configuration
+    limiters: dict[tuple[str, str], Limiter] = field(default_factory=dict)
+    """Limits of bandwidth, by place and what the setting says: they outlive the pass."""
+    troubles: dict[str, str] = field(default_factory=dict)
+    """Place -> what keeps it from being used at all."""
+    _opened: dict[str, Place] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open(self, name: str) -> Place:
+        """Return a place that has answered. :raises StoreUnusableError: if it did not."""
+        with self._lock:
+            if name in self.troubles:
+                raise StoreUnusableError(self.troubles[name])
+            if name not in self._opened:
+                place = find_place(self.configuration.places, name)
+                if place is None:
+                    raise StoreUnusableError(f"place {name} is not configured")
+                try:
+                    opened = open_place(self.configuration, place)
+                    if isinstance(opened, S3Place):
+                        key = (name, place.s3.bandwidth)
+                        limiter = self.limiters.setdefault(key, opened.store.limiter)
+                        opened.store = replace(opened.store, limiter=limiter)
+                    self._opened[name] = opened
+                except (StoreUnusableError, CredentialsError, ConfigurationError) as error:
+                    self.troubles[name] = str(error)
+                    raise
+            return self._opened[name]
+
+    def reason(self, name: str, error: StagerError) -> str:
+        """Return why a file failed; what ails the whole place is said in one way to all files."""
+        if not isinstance(error, (StoreUnusableError, CredentialsError, ConfigurationError)):
+            return str(error)
+        with self._lock:
+            return self.troubles.setdefault(name, str(error))
 
 
 def open_place(configuration: Configuration, place: PlaceConfiguration) -> Place:
