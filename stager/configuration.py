@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 from sqlalchemy import make_url
@@ -19,11 +19,18 @@ from sqlalchemy.exc import ArgumentError
 
 from experiment.client import Client
 from stager.bandwidth import parse_schedule
-from stager.credentials import EMBEDDED, KeySource
-from stager.credentials.choose import credentials_for
 from stager.errors import ConfigurationError
 from stager.places.configured import PlaceConfiguration, configured_places
-from stager.settings import KINDS, ODB_PATH, StagerSettings, environment_name
+from stager.settings import (
+    EMBEDDED,
+    KINDS,
+    ODB_PATH,
+    StagerSettings,
+    environment_name,
+)
+
+if TYPE_CHECKING:
+    from stager.credentials import KeySource
 
 CONFIG_VARIABLE: Final = "CYGNO_STAGER_CONFIG"
 CONFIG_NAME: Final = "stager.toml"
@@ -50,8 +57,11 @@ class Configuration:
         named = self.settings.scratch_dir
         return Path(named).expanduser() if named else self.data_dir / ".cygno-stager"
 
-    def credentials(self) -> KeySource:
+    def credentials(self) -> "KeySource":
         """Return the keys for S3, looked up anew. :raises CredentialsError: if there are none."""
+        # botocore takes half a second to load, which who only looks need not spend.
+        from stager.credentials.choose import credentials_for
+
         return credentials_for(self.settings, self.environment, self.folder)
 
     @property

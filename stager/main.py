@@ -1,30 +1,39 @@
 """Bring completed runs to S3 and into the run catalog (``cygno-stager``)."""
 
 import sys
+from typing import Final
 
 import typer
 
 from experiment.errors import ExperimentError
-from stager.commands import care, catalog, login, look, stage
+from stager.commands.lazy import lazy_group
 from stager.commands.shared import complain
 from stager.errors import ConfigurationError, StagerError
 from stager.masking import mask_tracebacks
 
+COMMANDS: Final = {
+    "once": "stager.commands.stage:once",
+    "daemon": "stager.commands.stage:daemon",
+    "status": "stager.commands.look:status",
+    "verify": "stager.commands.care:verify",
+    "retry": "stager.commands.care:retry",
+    "prune": "stager.commands.care:prune",
+    "login": "stager.commands.login:login",
+    "catalog": "stager.commands.catalog:app",
+}
+"""Each subject has a file in ``stager/commands``, which is loaded when it is wanted."""
+
 app = typer.Typer(
+    cls=lazy_group(COMMANDS),
     help=__doc__,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-# Each subject has a file in stager/commands; a group of commands is added with `app.add_typer`.
-app.command()(stage.once)
-app.command()(stage.daemon)
-app.command()(look.status)
-app.command()(care.verify)
-app.command()(care.retry)
-app.command()(care.prune)
-app.command()(login.login)
-app.add_typer(catalog.app, name="catalog")
+
+
+@app.callback(help=__doc__)
+def _group() -> None: ...
 
 
 def main() -> None:

@@ -1,13 +1,14 @@
 """Which runs of the catalog are meant, and what is told of each: one row, CYGNO's columns first."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final, Literal
 
 from sqlalchemy import Select, and_, case, func, literal, or_, select, union, union_all
 from sqlalchemy.orm import Session
 
+from stager.errors import ConfigurationError
 from stager.models import File, Replica, Run, Runlog, State
 from stager.records import Quality
 
@@ -189,3 +190,35 @@ def _end(when: date | datetime) -> datetime:
     if isinstance(when, datetime):
         return when + timedelta(microseconds=1)
     return datetime.combine(when + timedelta(days=1), time())
+
+
+def filter_of(filters: Mapping[str, Any]) -> RunFilter:
+    """Return a filter from keywords. :raises ConfigurationError: naming what is not allowed."""
+    known = [field.name for field in fields(RunFilter)]
+    for name in filters:
+        if name not in known:
+            raise ConfigurationError(f"there is no filter {name!r}; known: {', '.join(known)}")
+    given = dict(filters)
+    for name in ("since", "until"):
+        if isinstance(given.get(name), str):
+            given[name] = parse_when(given[name])
+    for name, allowed in (("kind", KINDS), ("state", STATES)):
+        if given.get(name) not in (None, *allowed):
+            raise ConfigurationError(
+                f"{name} is {given[name]!r}; allowed: {', '.join(map(str, allowed))}"
+            )
+    return RunFilter(**given)
+
+
+def parse_when(text: str) -> date | datetime:
+    """Return a date or a moment.
+
+    >>> parse_when("2026-11-27"), parse_when("2026-11-27 17:50")
+    (datetime.date(2026, 11, 27), datetime.datetime(2026, 11, 27, 17, 50))
+    """
+    try:
+        return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{text!r} is no time; wanted 2026-11-27 or 2026-11-27 17:50:00"
+        ) from error

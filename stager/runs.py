@@ -13,8 +13,6 @@ A catalog is opened to be read: nothing is written, and no schema is changed.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +26,7 @@ from stager.catalog import Catalog
 from stager.errors import CatalogError, ConfigurationError
 from stager.models import File, Replica, Run, Runlog
 from stager.records import QualityValue, SlowControl, Transfer
-from stager.runquery import COLUMNS, KINDS, STATES, RunFilter, find_runs
+from stager.runquery import COLUMNS, RunFilter, filter_of, find_runs
 
 if TYPE_CHECKING:  # an extra of whoever wants it
     import pandas
@@ -180,38 +178,6 @@ class Runs:
             for run in runs
         ]
         return np.array(rows, dtype=dtype)
-
-
-def filter_of(filters: Mapping[str, Any]) -> RunFilter:
-    """Return a filter from keywords. :raises ConfigurationError: naming what is not allowed."""
-    known = [field.name for field in fields(RunFilter)]
-    for name in filters:
-        if name not in known:
-            raise ConfigurationError(f"there is no filter {name!r}; known: {', '.join(known)}")
-    given = dict(filters)
-    for name in ("since", "until"):
-        if isinstance(given.get(name), str):
-            given[name] = parse_when(given[name])
-    for name, allowed in (("kind", KINDS), ("state", STATES)):
-        if given.get(name) not in (None, *allowed):
-            raise ConfigurationError(
-                f"{name} is {given[name]!r}; allowed: {', '.join(map(str, allowed))}"
-            )
-    return RunFilter(**given)
-
-
-def parse_when(text: str) -> date | datetime:
-    """Return a date or a moment.
-
-    >>> parse_when("2026-11-27"), parse_when("2026-11-27 17:50")
-    (datetime.date(2026, 11, 27), datetime.datetime(2026, 11, 27, 17, 50))
-    """
-    try:
-        return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{text!r} is no time; wanted 2026-11-27 or 2026-11-27 17:50:00"
-        ) from error
 
 
 def as_array(rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[Any]:

@@ -3,6 +3,7 @@
 Secrets are no settings: see `stager.credentials`.
 """
 
+from pathlib import Path
 from typing import ClassVar, Final, Literal
 
 from experiment.settings import Settings, setting
@@ -11,6 +12,9 @@ ODB_PATH: Final = "/Equipment/Stager/Settings"
 KINDS: Final = ("raw", "reco", "sidecar", "odb", "summary", "report", "truth")
 CLOUD: Final = "cloud"
 """Name of the place that the stager's own S3 settings describe."""
+
+EMBEDDED: Final = Path("s3/credentials.json")
+"""Where a standalone experiment's folder has the keys of its embedded S3 server."""
 
 S3_FIELDS: Final = (
     "endpoint",

@@ -1,17 +1,27 @@
 """What the catalog says of the latest runs, for people and programs."""
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from rich.console import Console, JustifyMethod
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from stager.catalog import Catalog
 from stager.claims import is_dead, shown
-from stager.models import File, Run, State
+from stager.models import File, Replica, Run, State
+from stager.settings import CLOUD
 
-_COLORS = {State.CATALOGUED: "green", State.VERIFIED: "green", State.FAILED: "red"}
+_COLORS: Final[dict[str, str]] = {
+    State.CATALOGUED: "green",
+    State.VERIFIED: "green",
+    State.REPLICATED: "green",
+    State.FAILED: "red",
+    State.DELETED: "dim",
+}
 
 
 def latest_runs(catalog: Catalog, limit: int, run_number: int | None = None) -> list[Run]:
@@ -74,31 +84,73 @@ def _file_json(file: File) -> dict[str, Any]:
     }
 
 
-def as_table(runs: list[Run], catalog_url: str) -> Table:
-    """Return a table: one line a file; why it failed and when it is tried again."""
-    table = Table(title=f"run catalog {catalog_url}", title_justify="left")
-    for title in ("run", "events", "file", "size", "local", "cloud", "object", "note"):
-        align = "right" if title in ("run", "events", "size") else "left"
-        folds = title in ("object", "note")
-        table.add_column(title, justify=align, overflow="fold", no_wrap=not folds)  # type: ignore[arg-type]
+_LEFT: Final = {"run": False, "events": False, "size": False}
+_ROWS_IN_TABLE: Final = 300
+"""More lines are shown without a frame: it would take seconds to draw."""
+
+
+def show(runs: list[Run], catalog_url: str, console: Console) -> None:
+    """Print one line a file: where it is, why it failed, when it is tried again."""
+    places, rows = _rows(runs)
+    titles = ["run", "events", "file", "size", "local", *places, "object", "note"]
+    title = f"run catalog {catalog_url}"
+    if console.is_terminal and len(rows) <= _ROWS_IN_TABLE:
+        console.print(_table(title, titles, rows))
+    else:
+        console.file.write("\n".join([title, *_lines(titles, rows)]) + "\n")
+
+
+def _rows(runs: list[Run]) -> tuple[list[str], list[list[str]]]:
+    """Return the places that there are, and one row for each file."""
+    places = list(
+        dict.fromkeys(r.place for run in runs for file in run.files for r in file.replicas)
+    ) or [CLOUD]
+    rows = []
     for run in runs:
         for index, file in enumerate(_ordered(run)):
             first = index == 0
-            replica = file.replicas[0] if file.replicas else None
-            notes = [_why(file)] + ([_why(replica)] if replica else [])
-            notes += [str(run.note)] if first and run.note else []
-            table.add_row(
-                str(run.run_number) if first else "",
-                str(run.trigger_events) if first and run.trigger_events is not None else "",
-                file.name,
-                shown_size(file.size_bytes),
-                _local(file),
-                _colored(replica.state) if replica else "",
-                (replica.object_key or "") if replica else "",
-                "; ".join(note for note in notes if note),
-                end_section=file is _ordered(run)[-1],
+            at = {replica.place: replica for replica in file.replicas}
+            keys = dict.fromkeys(r.object_key for r in file.replicas if r.object_key)
+            whys = [_why(file), *(_why_there(r, len(places)) for r in file.replicas)]
+            if first and run.note:
+                whys.append(run.note)
+            rows.append(
+                [
+                    str(run.run_number) if first else "",
+                    str(run.trigger_events) if first and run.trigger_events is not None else "",
+                    file.name,
+                    shown_size(file.size_bytes),
+                    _local(file),
+                    *(at[place].state if place in at else "" for place in places),
+                    ", ".join(keys),
+                    "; ".join(why for why in whys if why),
+                ]
             )
+    return places, rows
+
+
+def _table(title: str, titles: list[str], rows: list[list[str]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in titles:
+        align: JustifyMethod = "left" if _LEFT.get(name, True) else "right"
+        table.add_column(
+            name, justify=align, overflow="fold", no_wrap=name not in ("object", "note")
+        )
+    for number, row in enumerate(rows):
+        ends_run = number + 1 == len(rows) or bool(rows[number + 1][0])
+        table.add_row(*(_colored(cell) for cell in row), end_section=ends_run)
     return table
+
+
+def _lines(titles: list[str], rows: list[list[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    aligned = [_LEFT.get(title, True) for title in titles]
+    for row in (titles, *rows):
+        cells = (
+            cell.ljust(width) if left else cell.rjust(width)
+            for cell, width, left in zip(row, widths, aligned, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
 
 
 def shown_size(size_bytes: int) -> str:
@@ -120,16 +172,23 @@ def _ordered(run: Run) -> list[File]:
 
 
 def _local(file: File) -> str:
-    state = _colored("hashed" if file.state == State.CATALOGUED else file.state)
-    return f"{state} [yellow](truncated)[/yellow]" if file.truncated else state
+    # Of the local file itself, its copies apart: it was read, or is gone.
+    is_read = file.state in (State.CATALOGUED, State.REPLICATED)
+    state = str(State.HASHED) if is_read else file.state
+    return f"{state} (truncated)" if file.truncated else state
 
 
-def _colored(state: str) -> str:
-    color = _COLORS.get(State(state), "")
-    return f"[{color}]{state}[/{color}]" if color else state
+def _colored(cell: str) -> str:
+    color = _COLORS.get(cell.removesuffix(" (truncated)"))
+    return f"[{color}]{cell}[/{color}]" if color else escape(cell)
 
 
-def _why(row: Any) -> str:
+def _why_there(replica: Replica, places: int) -> str:
+    why = _why(replica)
+    return f"{replica.place}: {why}" if why and places > 1 else why
+
+
+def _why(row: File | Replica) -> str:
     text = str(row.reason or "")
     if row.owner and not is_dead(row.owner):
         text = f"{shown(row.owner)} works on it"

@@ -17,8 +17,15 @@ from stager.catalog import Catalog
 from stager.commands.opening import catalog_url, console
 from stager.commands.shared import CatalogUrl, Config, DataDir, Experiment, Json, shown_url
 from stager.errors import CatalogError, FileError, StagerError
-from stager.runquery import COLUMNS, KINDS, RUNLOG_COLUMNS, STATES, RunFilter, find_runs
-from stager.runs import Runs, filter_of
+from stager.runquery import (
+    COLUMNS,
+    KINDS,
+    RUNLOG_COLUMNS,
+    STATES,
+    RunFilter,
+    filter_of,
+    find_runs,
+)
 
 app = typer.Typer(
     help="Look into the run catalog: list, show, search, export as CSV.", no_args_is_help=True
@@ -104,6 +111,8 @@ def show(
 
       cygno-stager catalog show 42901
     """
+    from stager.runs import Runs  # needs NumPy, which takes long to load
+
     url = catalog_url(experiment, data_dir, config, catalog)
     with Runs(url) as opened:
         found = opened.run(run)

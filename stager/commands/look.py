@@ -10,7 +10,6 @@ from stager import status as catalog_status
 from stager.attach import Attached, connect_if_up, find_folder
 from stager.catalog import Catalog
 from stager.commands.shared import (
-    PIPED_WIDTH,
     CatalogUrl,
     Config,
     DataDir,
@@ -57,10 +56,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(catalog_status.as_json(runs, shown)))
     elif runs:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=PIPED_WIDTH)
-        console.print(catalog_status.as_table(runs, shown))
+        catalog_status.show(runs, shown, Console())
     else:
         what = "nothing" if run is None else f"no run {run}"
         typer.echo(f"there is {what} in the catalog {shown} yet")

@@ -6,7 +6,6 @@ which every program and the web page can read. They are masked wherever they cou
 """
 
 from stager.credentials.keys import (
-    EMBEDDED,
     Credentials,
     KeySource,
     find_credentials,
@@ -16,7 +15,6 @@ from stager.credentials.private import read_private, write_private
 from stager.masking import mask
 
 __all__ = [
-    "EMBEDDED",
     "Credentials",
     "KeySource",
     "find_credentials",

@@ -5,16 +5,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import botocore.credentials
 
 from stager.credentials.private import read_private
 from stager.errors import CredentialsError
 from stager.masking import hide, mask
-
-EMBEDDED: Final = Path("s3/credentials.json")
-"""Where a standalone experiment's folder has the keys of its embedded S3 server."""
+from stager.settings import EMBEDDED
 
 
 class KeySource(Protocol):

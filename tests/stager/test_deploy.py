@@ -111,8 +111,10 @@ def test_units_start_programs_that_are_installed(path: Path) -> None:
 def _commands(module: str) -> list[str]:
     import importlib
 
-    app: Any = importlib.import_module(module).app
-    return [str(command.name or command.callback.__name__) for command in app.registered_commands]
+    from typer.main import get_command
+
+    group: Any = get_command(importlib.import_module(module).app)
+    return list(group.list_commands(None))
 
 
 def test_environment_examples_name_variables_that_are_read() -> None:

@@ -1,12 +1,19 @@
 """What people and programs are told of the catalog."""
 
+import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
+from stager.catalog import Catalog
 from stager.main import app
+from stager.models import Run
+from stager.status import latest_runs, show
 from tests.conftest import free_port
 from tests.stager.staging import Folder
 
@@ -54,6 +61,33 @@ def test_json_has_all_of_it(folder: Folder, data: Path) -> None:
     assert [run["run"] for run in answer["runs"]] == [1105]
     answer = json.loads(status(folder, "--json", "--limit", "1"))
     assert [run["run"] for run in answer["runs"]] == [1105]
+
+
+def test_a_terminal_gets_a_table_and_long_lists_come_plain(folder: Folder, data: Path) -> None:
+    folder.add(data / "run01104.mid")
+    folder.stage()
+    catalog = Catalog(folder.configuration().catalog_url)
+    with catalog.write() as session:
+        session.get_one(Run, 1104).note = "cut [here]"
+    runs = latest_runs(catalog, 1)
+    catalog.close()
+    out = io.StringIO()
+    show(runs, "here", Console(file=out, force_terminal=True, width=200))
+    assert "┃" in out.getvalue() and "cut [here]" in out.getvalue()
+    out = io.StringIO()
+    show(runs * 400, "here", Console(file=out, force_terminal=True, width=200))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 402 and "┃" not in out.getvalue()
+    assert lines[-1].split()[:4] == ["1104", "4", "run01104.mid", "2.9"]
+
+
+def test_looking_loads_no_s3_and_no_numpy() -> None:
+    """Half a second each, which ``status`` need not take."""
+    check = "import sys, stager.main, stager.commands.look; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True
+    )
+    assert not {"boto3", "botocore", "numpy", "alembic", "awscrt"} & set(loaded.stdout.split())
 
 
 @pytest.mark.parametrize("command", ["once", "daemon", "status"])
