@@ -79,8 +79,15 @@ def read_tables(folder: str | Path, site: str) -> Drs4Tables:
                 f"DRS4 table {path} cannot be read: {error}; mend the settings "
                 "DRS4 tables and DRS4 site, or leave DRS4 tables empty"
             ) from error
-        if table.ndim != 2 or table.shape[1] != 1024 or not np.isfinite(table).all():
+        if table.ndim != 2 or table.shape[1] != 1024:
             raise AnalyzerError(f"DRS4 table {path} is {table.shape}, wanted (channels, 1024)")
+        bad = np.argwhere(~np.isfinite(table))
+        if len(bad):
+            raise AnalyzerError(
+                f"DRS4 table {path}: {len(bad)} values are not finite, the first at channel "
+                f"{bad[0][0]}, cell {bad[0][1]}; make the table again, or leave the setting DRS4 "
+                "tables empty"
+            )
         tables.append(table)
     if tables[0].shape != tables[1].shape:
         raise AnalyzerError(f"DRS4 tables of {site} in {folder} differ in shape")

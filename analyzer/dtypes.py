@@ -38,6 +38,8 @@ class EventFlag(IntFlag):
     """The empty part of the frame is farther from the pedestal than `Drift limit`."""
     OTHER_EXPOSURE = 1 << 9
     """The pedestal was taken at another exposure; none at that of the run was found."""
+    MAP_WITH_HOLES = 1 << 10
+    """The vignetting map says nothing of some parts: energies there are not corrected."""
 
 
 class ClusterFlag(IntFlag):

@@ -239,6 +239,8 @@ class ImageAnalysis:
             flags |= EventFlag.SATURATED
         if self.levels.pedestal.is_estimate:
             flags |= EventFlag.FALLBACK_PEDESTAL
+        if self.levels.vignetting.unusable:
+            flags |= EventFlag.MAP_WITH_HOLES
         event["flags"] = int(flags)
         event["residual_mean"] = totals[fk.ROW_SUM] / max(totals[fk.ROW_USED], 1) / fk.SCALE
         used = max(int(sampled[:, fk.ROW_USED].sum()), 1)

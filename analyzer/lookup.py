@@ -44,7 +44,15 @@ class PedestalLookup:
         """
         for camera, frame in analysis.cameras_without_pedestal(event).items():
             pedestal = self._pedestal(analysis, camera, frame, index, tell)
-            analysis.set_pedestal(camera, self._levels(camera, pedestal, analysis.settings))
+            levels = self._levels(camera, pedestal, analysis.settings)
+            if levels.vignetting.unusable:
+                tell(
+                    f"run {analysis.conditions.run}: vignetting map {levels.vignetting.source}: "
+                    f"{levels.vignetting.unusable} blocks are not finite or have no response: "
+                    "energies there are not corrected",
+                    True,
+                )
+            analysis.set_pedestal(camera, levels)
 
     def _pedestal(
         self,

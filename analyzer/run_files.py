@@ -14,8 +14,15 @@ _NAME: Final = re.compile(r"run(\d+).*\.mid(\.\w+)?$")
 def run_number_of(path: Path, file: RunFile) -> int:
     """Return a run's number: from its dump at begin of run, else from the file's name, else 0."""
     number = file.run_number
-    if number is not None:
-        return number
+    return number_in_name(path) if number is None else number
+
+
+def number_in_name(path: Path) -> int:
+    """Return the run number in a file's name, 0 if there is none.
+
+    >>> number_in_name(Path("data/run00042.mid.gz"))
+    42
+    """
     match = _NAME.match(path.name)
     return int(match[1]) if match else 0
 

@@ -106,10 +106,16 @@ def analyze_run(
     began = time.monotonic()
     try:
         with RunFile(source) as file:
+            if not file.file_bytes:
+                raise RunDataError(
+                    f"{source}: the file is empty (0 bytes): nothing was written, or it was not "
+                    "copied whole"
+                )
             reader = _Reader(file, source, output, settings, format)
             summary = reader.run(lookup, workers, tell, progress, makes_pedestal, partial, accept)
     except RunFileError as error:
-        raise RunDataError(str(error)) from error
+        hint = "; is it a MIDAS run file?" if source.is_file() else ""
+        raise RunDataError(f"{error}{hint}") from error
     summary.duration_s = time.monotonic() - began
     return summary
 

@@ -25,11 +25,11 @@ from analyzer.lookup import PedestalLookup
 from analyzer.pedestal_files import pedestal_name
 from analyzer.results import results_name
 from analyzer.root_file import root_name
-from analyzer.run_files import find_run
+from analyzer.run_files import find_run, number_in_name, run_number_of
 from analyzer.runs import Format, RunSummary, analyze_run
 from analyzer.settings import AnalyzerSettings
 from rawdata.errors import RawDataError
-from rawdata.runfile import RunFile
+from rawdata.runfile import RunFile, RunFileError
 
 FILE_ENDINGS: Final = (".h5", ".hdf5", ".root")
 """Endings of an output that is one file and no folder."""
@@ -119,16 +119,19 @@ def _outputs(sources: list[Path], output: Path | None, format: Format) -> list[P
         raise typer.BadParameter(
             f"{output} is one file for {len(sources)} runs; give a folder", param_hint="--output"
         )
-    names = []
-    for source in sources:
+    return [(output or source.parent) / _output_name(source, format) for source in sources]
+
+
+def _output_name(source: Path, format: Format) -> str:
+    """Return the name of a run's results; a file that cannot be read has a name all the same."""
+    try:
         with RunFile(source) as opened:
-            number = opened.run_number
-        if format is Format.ROOT:
-            name = root_name(number) if number is not None else f"{source.name}.reco.root"
-        else:
-            name = results_name(number) if number is not None else f"{source.name}.reco.h5"
-        names.append((output or source.parent) / name)
-    return names
+            number = run_number_of(source, opened)
+    except RunFileError:
+        number = number_in_name(source)
+    if format is Format.ROOT:
+        return root_name(number) if number else f"{source.name}.reco.root"
+    return results_name(number) if number else f"{source.name}.reco.h5"
 
 
 def _given_pedestal(

@@ -4,42 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 
 import pytest
 import uproot
 
-from analyzer.main import main
 from analyzer.pedestal_files import pedestal_name, write_pedestals
 from analyzer.results import open_results
 from tests.analyzer.run_making import make_event, run_odb, write_run
 from tests.analyzer.scenes import add_spot, make_scene
-
-
-@dataclass
-class Done:
-    """What a command left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the program's `main` with arguments, as the console script does."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["cygno-analyzer", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Done(code, *capsys.readouterr())
-
-    return run
 
 
 def process(*arguments):
