@@ -21,6 +21,7 @@ from analyzer.kernels.pedestal import (
     MAX_CLIP,
     accumulate,
     center_and_spread,
+    conclude,
     sorting_network,
 )
 from analyzer.pedestal import MAD_TO_SIGMA, Defect, Pedestal, find_defects
@@ -102,18 +103,18 @@ class PedestalBuilder:
         :raises PedestalError: if there were too few frames.
         """
         try:
-            least = self._settings.pedestal_min_frames
-            if self.frames < least:
+            wanted = self._settings.pedestal_min_frames
+            if self.frames < wanted:
                 raise PedestalError(
-                    f"{source}: {self.frames} frames, a pedestal needs at least {least} "
+                    f"{source}: {self.frames} frames, a pedestal needs at least {wanted} "
                     "(setting Pedestal frames); take a longer pedestal run"
                 )
             mean, sigma = self._mean_and_sigma()
         finally:
             self.close()
         defects = find_defects(mean, sigma, self._settings)
-        left_out = 1.0 - self._count / self.frames
-        defects[left_out > UNSTABLE_FRACTION] |= np.uint8(Defect.UNSTABLE)
+        least = (1 - UNSTABLE_FRACTION) * self.frames
+        defects[self._count < least] |= np.uint8(Defect.UNSTABLE)
         return Pedestal(
             mean,
             sigma,
@@ -136,10 +137,10 @@ class PedestalBuilder:
             self._sum((frame,), center)
         self._batch = []
         self._wait()
-        count = np.maximum(self._count, 2).astype(np.float64)
-        mean = (center + self._total / count).astype(np.float32)
-        variance = (self._squares - self._total.astype(np.float64) ** 2 / count) / (count - 1)
-        return mean, np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+        mean, sigma = np.empty((2, *self.shape), np.float32)
+        self._share(conclude, after=(center, self._count, self._total, self._squares, mean, sigma))
+        self._wait()
+        return mean, sigma
 
     def _use_first(self) -> Image:
         stack = np.stack(self._first)

@@ -118,7 +118,8 @@ def make_pedestal(
 ) -> tuple[Path, dict[int, Pedestal], list[str]]:
     """Make the pedestal file of a run; a damaged run gives what its whole events give.
 
-    :param output: the file to write; None is ``run%05d.pedestal.h5`` beside the run file.
+    :param output: the file to write, or its folder; None is ``run%05d.pedestal.h5`` beside the run
+        file.
     :param progress: told the number of trigger events and what part of the file is read.
     :param workers: threads; 0: one a core.
     :param valid_until: the last run it is for; 0: until there is a newer one.
@@ -151,5 +152,7 @@ def make_pedestal(
             run.close()
             raise
     path = output or source.with_name(pedestal_name(conditions.run))
+    if path.is_dir():
+        path /= pedestal_name(conditions.run)
     pedestals = run.write(path, source, valid_until)
     return path, pedestals, problems + run.problems

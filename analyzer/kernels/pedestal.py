@@ -6,7 +6,7 @@ Both kernels work on some rows of the frames, so that threads can share them.
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import I32, I64, U16, U32
+from analyzer.kernels.arrays import F32, I32, I64, U16, U32
 
 MAX_CLIP = 8191
 """Largest distance from the median [ADU]: squares of `BATCH` residuals then fit into 31 bits."""
@@ -125,3 +125,27 @@ def accumulate(
             counts[column] += _u4(used[column])
             totals[column] += part[column]
             all_squares[column] += part_squares[column]
+
+
+@njit(nogil=True, cache=True)
+def conclude(
+    first_row: int,
+    end_row: int,
+    center: U16,
+    count: U32,
+    total: I64,
+    squares: I64,
+    mean: F32,
+    sigma: F32,
+) -> None:
+    """Turn sums into mean and standard deviation of each pixel.
+
+    :param mean: out, (rows, columns) float32 [ADU]; `sigma` likewise.
+    """
+    for row in range(first_row, end_row):
+        for column in range(center.shape[1]):
+            n = float(max(count[row, column], _u4(2)))
+            part = float(total[row, column])
+            mean[row, column] = center[row, column] + part / n
+            variance = (squares[row, column] - part * part / n) / (n - 1)
+            sigma[row, column] = np.sqrt(max(variance, 0.0))

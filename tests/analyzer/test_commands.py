@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 import uproot
 
@@ -82,6 +84,30 @@ def test_the_pedestal_command_makes_what_the_file_command_takes(runs, command):
     assert (runs / "run00009.reco.h5").is_file()
 
 
+def test_a_person_sees_a_pedestal_as_table_and_picture_and_what_changed(runs, command):
+    scene = make_scene((96, 96))
+    moved = [make_event(n, {0: scene.frame(scene.light() + 0.7)}) for n in range(12)]
+    write_run(runs, 10, moved, run_odb(10, Pedestal=True))
+    first = command("pedestal", "8", "--data", runs)
+    assert first.returncode == 0, first.stderr
+    assert "no earlier one that is alike" in first.stdout
+    done = command("pedestal", "10", "--data", runs, "-o", runs / "p.png", "--until", "20")
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.replace("│", " ").split())
+    for text in ("12 of 96x96", "0.3 s", "until run 20", "since run 8: level +0.7", "frames/s"):
+        assert text in shown
+    picture = cv2.imread(str(runs / "p.png"))
+    assert picture is not None
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 100
+    asked = command("pedestal", "10", "--data", runs, "-o", runs / "p.svg", "--json")
+    answer = json.loads(asked.stdout)
+    change = answer["cameras"]["0"]["change"]
+    assert change["level_adu"] == pytest.approx(0.7, abs=0.1)
+    assert answer["cameras"]["0"]["defect_kinds"].keys() == {"hot", "noisy", "dead", "unstable"}
+    assert answer["picture"] == str(runs / "p.svg")
+    assert answer["frames_per_s"] > 0
+
+
 def test_damage_is_one_line_and_exit_code_1_and_other_runs_are_analyzed(runs, command):
     source = runs / "run00009.mid"
     source.write_bytes(source.read_bytes()[:-30_000])
@@ -105,6 +131,9 @@ def test_damage_is_one_line_and_exit_code_1_and_other_runs_are_analyzed(runs, co
         (["file", "9", "--profile", "CERN"], 2, "none of LNGS, LNF, MANGO"),
         (["file", "9", "--pedestal", "other.h5"], 1, "32x32 pixels, the run's frames 96x96"),
         (["pedestal", "9"], 1, "5 frames, a pedestal needs at least 10"),
+        (["pedestal", "8", "-o", "x.txt"], 2, "x.txt ends in none of .h5, .hdf5, .png"),
+        (["pedestal", "8", "-o", "a.h5", "-o", "b.h5"], 2, "one pedestal file and one picture"),
+        (["pedestal", "8", "--until", "8"], 1, "cannot be valid until run 8"),
         (["file"], 2, "Missing argument"),
     ],
 )
