@@ -79,7 +79,7 @@ class ImageAnalysis:
                 finding.n,
                 self._rows,
             )
-            shift = _row_shift(self._rows, settings)
+            shift = self._find_shifts()
             measured = measure_clusters(frame, levels, settings, shift, finding)
             order = np.argsort(-measured["sc_integral"], kind="stable")
             clusters = measured[order]
@@ -144,7 +144,7 @@ class ImageAnalysis:
             self._sums,
             self._rows,
         )
-        n_lit = self._mark_lit(_row_shift(self._rows, settings))
+        n_lit = self._mark_lit(self._find_shifts())
         light = float(self._row_light.sum()) / fk.SCALE
         is_spark = light > SPARK_MEAN_ADU * frame.size + SPARK_SUM_ADU
         found, n_core, n, complete = 0, 0, 0, True
@@ -156,15 +156,23 @@ class ImageAnalysis:
             self._labels, self._ys, self._xs, n_core, n, found, complete, is_spark, light
         )
 
+    def _find_shifts(self) -> npt.NDArray[np.int64]:
+        """Return the common shift of each row [1/32 ADU], whole numbers."""
+        shift = np.empty(len(self._rows), np.int64)
+        fk.find_shifts(self._rows, round(self.settings.row_limit_adu * fk.SCALE), shift)
+        return shift
+
     def _mark_lit(self, shift: npt.NDArray[np.int64]) -> int:
         """Mark macro-pixels that are lit; return their number."""
         settings, levels = self.settings, self.levels
-        rows = np.append(shift, np.repeat(shift[-1:], -len(shift) % levels.rebin))
-        macro_shift = (rows.reshape(-1, levels.rebin).mean(axis=1) / fk.SCALE).astype(np.float32)
+        rebin = levels.rebin
+        if len(shift) % rebin:
+            shift = np.append(shift, np.repeat(shift[-1:], -len(shift) % rebin))
+        macro_shift = shift.reshape(-1, rebin).sum(axis=1) / np.float32(rebin * fk.SCALE)
         return find_lit(
             self._sums,
             levels.scale,
-            macro_shift,
+            macro_shift.astype(np.float32),
             levels.significance,
             settings.spike_adu,
             settings.grow_sigma,
@@ -253,17 +261,3 @@ class ImageAnalysis:
         event["n_clusters"] = len(clusters)
         event["cluster_light"] = clusters["sc_integral"].sum(dtype=np.float64)
         return event
-
-
-def _row_shift(rows: npt.NDArray[np.int64], settings: AnalyzerSettings) -> npt.NDArray[np.int64]:
-    """Return the common shift of each row [1/32 ADU], whole numbers.
-
-    A row of which less than a quarter is dark says nothing of itself: it takes the frame's shift.
-    """
-    limit = round(settings.row_limit_adu * fk.SCALE)
-    used = rows[:, fk.ROW_USED]
-    total = rows[:, fk.ROW_SUM]
-    frame_shift = total.sum() / max(int(used.sum()), 1)
-    is_dark = used > 0.25 * max(int(used.max()), 1)
-    shift = np.where(is_dark, total / np.maximum(used, 1), frame_shift)
-    return np.clip(np.rint(shift), -limit, limit).astype(np.int64)

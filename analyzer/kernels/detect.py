@@ -9,18 +9,30 @@ import numpy as np
 from numba import njit
 
 from analyzer.kernels.arrays import F32, I32, I64, U8
+from analyzer.kernels.dbscan import SEED
 
 _f4 = np.float32
 
+_PART = 96
+"""Macro-pixels of which all are dark, as a rule."""
+
 
 @njit(nogil=True, cache=True)
-def _correct(sums: I32, scale: F32, shift: float, target: F32) -> None:
-    """Turn sums of residuals [1/32 ADU] into means [ADU] without the shift of their row."""
+def _correct(sums: I32, scale: F32, shift: float, limit: float, target: F32) -> int:
+    """Turn sums of residuals [1/32 ADU] into means [ADU] without the shift of their row.
+
+    :returns: how many of them are beyond `limit`, positive or negative.
+    """
     common = _f4(shift)
+    high = _f4(limit)
+    far = np.int32(0)
     inner = target[1 : sums.shape[0] + 1]
     for column in range(inner.shape[0]):
-        mean = _f4(_f4(sums[column]) * scale[column])
-        inner[column] = _f4(mean - common) if scale[column] > _f4(0) else _f4(0)
+        mean = _f4(_f4(_f4(sums[column]) * scale[column]) - common)
+        mean = mean if scale[column] > _f4(0) else _f4(0)
+        inner[column] = mean
+        far += np.int32(abs(mean) > high)
+    return int(far)
 
 
 @njit(nogil=True, cache=True)
@@ -48,28 +60,43 @@ def _flatten(here: F32, column_sum: F32, limit: float, target: F32) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _mark(
-    here: F32, column_sum: F32, significance: F32, grow: float, least: float, mark: U8
-) -> int:
-    """Mark a row; return how many are lit."""
-    eighth = _f4(0.125)
-    grow_sigma = _f4(grow)
-    least_around = _f4(least)
-    highest = _f4(127)
-    lit = np.int32(0)
-    n = significance.shape[0]
+def _weigh(column_sum: F32, significance: F32, grow: float, sigmas: F32) -> int:
+    """Work out the significance of 3x3 macro-pixels; return how many are lit."""
+    n = sigmas.shape[0]
     left, middle, right = column_sum[:n], column_sum[1 : n + 1], column_sum[2 : n + 2]
-    centres = here[1 : n + 1]
+    least = _f4(grow)
+    lit = np.int32(0)
     for column in range(n):
         box = _f4(_f4(left[column] + right[column]) + middle[column])
-        sigmas = _f4(box * significance[column])
-        around = _f4(_f4(box - centres[column]) * eighth)
-        is_lit = sigmas > grow_sigma
-        weight = np.int32(min(sigmas, highest))
-        weight += np.int32(128) if around > least_around else np.int32(0)
-        mark[column] = np.uint8(weight) if is_lit else np.uint8(0)
-        lit += np.int32(is_lit)
+        sigmas[column] = _f4(box * significance[column])
+        lit += np.int32(sigmas[column] > least)
     return int(lit)
+
+
+@njit(nogil=True, cache=True)
+def _mark(
+    here: F32,
+    column_sum: F32,
+    sigmas: F32,
+    first: int,
+    grow: float,
+    least: float,
+    mark: U8,
+    xs: I32,
+) -> int:
+    """Mark some macro-pixels of a row, from `first` on; return how many are lit, and where."""
+    n = 0
+    for column in range(sigmas.shape[0]):
+        if sigmas[column] > _f4(grow):
+            place = first + column
+            beside = _f4(column_sum[place] + column_sum[place + 2])
+            box = _f4(beside + column_sum[place + 1])
+            around = _f4(_f4(box - here[place + 1]) * _f4(0.125))
+            weight = np.uint8(min(sigmas[column], _f4(127)))
+            mark[place] = weight | np.uint8(SEED) if around > _f4(least) else weight
+            xs[n] = place
+            n += 1
+    return n
 
 
 @njit(nogil=True, cache=True)
@@ -108,41 +135,47 @@ def find_lit(
     rows, columns = sums.shape
     value = np.zeros((3, columns + 2), np.float32)
     flat = np.zeros((3, columns + 2), np.float32)
+    far = np.zeros(3, np.int64)
     column_sum = np.zeros(columns + 2, np.float32)
-    padded = np.zeros(-(-columns // 8) * 8, np.uint8)
-    words = padded.view(np.uint64)
+    sigmas = np.zeros(columns, np.float32)
     n = 0
     for step in range(rows + 2):
         # Row `step` is corrected, the one above flattened, the one above that marked.
+        here = step % 3
+        above = (step + 2) % 3
         if step < rows:
-            _correct(sums[step], scale[step], row_shift[step], value[step % 3])
+            far[here] = _correct(
+                sums[step], scale[step], row_shift[step], 0.5 * spike_adu, value[here]
+            )
             total = np.int64(0)
             for column in range(columns):
                 total += sums[step, column]
             row_light[step] = total
         else:
-            value[step % 3] = 0
-        row = step - 1
-        if 0 <= row < rows:
-            _stack(value[(row + 2) % 3], value[row % 3], value[step % 3], column_sum)
-            _flatten(value[row % 3], column_sum, spike_adu, flat[row % 3])
-        elif row == rows:
-            flat[row % 3] = 0
+            value[here] = 0
+            far[here] = 0
+        if step == rows + 1:
+            flat[above] = 0
+        elif step > 0:
+            if far.any():
+                _stack(value[(step + 1) % 3], value[above], value[here], column_sum)
+                _flatten(value[above], column_sum, spike_adu, flat[above])
+            else:  # no difference can be that large
+                flat[above] = value[above]
         row = step - 2
         if row < 0:
             continue
-        _stack(flat[(row + 2) % 3], flat[row % 3], flat[(row + 1) % 3], column_sum)
-        line = padded[:columns]
-        lit = _mark(
-            flat[row % 3], column_sum, significance[row], grow_sigma, min_neighbors_average, line
-        )
-        mark[row] = line
-        if lit:
-            for word in range(words.shape[0]):
-                if words[word]:
-                    for column in range(8 * word, min(8 * word + 8, columns)):
-                        if line[column]:
-                            ys[n] = row
-                            xs[n] = column
-                            n += 1
+        line = mark[row]
+        line[:] = 0
+        centre = flat[row % 3]
+        _stack(flat[(row + 2) % 3], centre, flat[(row + 1) % 3], column_sum)
+        for start in range(0, columns, _PART):
+            part = sigmas[start : start + _PART]
+            near = column_sum[start : start + _PART + 2]
+            if _weigh(near, significance[row, start : start + _PART], grow_sigma, part):
+                lit = _mark(
+                    centre, column_sum, part, start, grow_sigma, min_neighbors_average, line, xs[n:]
+                )
+                ys[n : n + lit] = row
+                n += lit
     return n

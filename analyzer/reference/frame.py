@@ -3,7 +3,7 @@
 import numpy as np
 
 from analyzer.kernels.arrays import I32, I64, U16
-from analyzer.kernels.frame import DEFECT, SCALE
+from analyzer.kernels.frame import DEFECT, ROW_SUM, ROW_USED, SCALE
 
 
 def rebin_frame(frame: U16, level: U16, cimax: int, clip: int, rebin: int) -> tuple[I32, I64]:
@@ -27,3 +27,12 @@ def rebin_frame(frame: U16, level: U16, cimax: int, clip: int, rebin: int) -> tu
         values.max(axis=1),
     ]
     return blocks.sum(axis=(1, 3)).astype(np.int32), np.stack(statistics, axis=1).astype(np.int64)
+
+
+def find_shifts(rows: I64, limit: int) -> I64:
+    """Return the common shift of each row [1/32 ADU]; see the kernel."""
+    used, total = rows[:, ROW_USED], rows[:, ROW_SUM]
+    common = total.sum() / max(int(used.sum()), 1)
+    is_dark = used > 0.25 * max(int(used.max()), 1)
+    shift = np.where(is_dark, total / np.maximum(used, 1), common)
+    return np.clip(np.rint(shift), -limit, limit).astype(np.int64)

@@ -45,6 +45,9 @@ def test_frame_pass_is_exact_for_any_shape(seed, n_rows, n_columns, rebin):
     twin_sums, twin_rows = frame_twin.rebin_frame(pixels, level, 5000, 300, rebin)
     np.testing.assert_array_equal(sums, twin_sums)
     np.testing.assert_array_equal(rows, twin_rows)
+    shift = np.empty(n_rows, np.int64)
+    frame.find_shifts(rows, 96, shift)
+    np.testing.assert_array_equal(shift, frame_twin.find_shifts(rows, 96))
 
 
 @given(seeds, st.sampled_from([1, 4, 8]), st.sampled_from([300, 2500, 65535]))
