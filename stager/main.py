@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "verify": "stager.commands.care:verify",
     "retry": "stager.commands.care:retry",
     "prune": "stager.commands.care:prune",
+    "doctor": "stager.commands.doctor:doctor",
     "login": "stager.commands.login:login",
     "catalog": "stager.commands.catalog:app",
 }

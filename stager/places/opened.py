@@ -76,14 +76,7 @@ def open_place(configuration: Configuration, place: PlaceConfiguration) -> Place
     elif place.settings.kind == "command":
         opened = CommandPlace(place.name, place.settings, configuration.scratch_dir)
     else:
-        # What a bucket needs is found as for the cloud, but with this place's settings and keys.
-        own = replace(configuration, settings=place.s3)
-        if place.name != CLOUD:
-            own = replace(
-                own,
-                folder=None,
-                environment=environment_of(place.name, configuration.environment),
-            )
+        own = own_configuration(configuration, place)
         opened = S3Place(place.name, place.settings, open_store(place.s3, own.credentials()))
     try:
         opened.check()
@@ -95,6 +88,15 @@ def open_place(configuration: Configuration, place: PlaceConfiguration) -> Place
             ) from error
         raise
     return opened
+
+
+def own_configuration(configuration: Configuration, place: PlaceConfiguration) -> Configuration:
+    """Return the configuration as a bucket sees it: as the cloud's, with its settings and keys."""
+    own = replace(configuration, settings=place.s3)
+    if place.name == CLOUD:
+        return own
+    environment = environment_of(place.name, configuration.environment)
+    return replace(own, folder=None, environment=environment)
 
 
 def environment_of(name: str, environment: Mapping[str, str]) -> dict[str, str]:
