@@ -124,10 +124,10 @@ def _sum_squares(kept: I16, values: U16) -> tuple[int, int, int, int]:
             value = _u4(part[column])
             raw_sum = _u4(raw_sum + value)
             raw_square_sum = _u4(raw_square_sum + _u4(value * value))
-        total += np.int64(kept_sum)
-        squares += np.int64(square_sum)
-        raw += np.int64(raw_sum)
-        raw_squares += np.int64(raw_square_sum)
+        total += int(kept_sum)
+        squares += int(square_sum)
+        raw += int(raw_sum)
+        raw_squares += int(raw_square_sum)
     return total, squares, raw, raw_squares
 
 
