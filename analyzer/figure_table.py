@@ -178,12 +178,12 @@ FIGURES: Final = (
     ),
     Figure("frames_acquired", int, "frames that the cameras gave, said the frontends"),
     Figure("frames_lost", int, "frames that were lost, said the frontends"),
-    Figure("triggers_read", int, "triggers that the digitizers gave, said the frontends"),
+    Figure("triggers_read", int, "triggers that all boards together gave, said the frontends"),
     Figure("triggers_lost", int, "triggers that were lost, said the frontends"),
     Figure("live_time_s", float, "time in which triggers could be taken"),
     Figure("dead_time_s", float, "time in which no triggers could be taken"),
     Figure("live_percent", float, "live time over live and dead time"),
-    Figure("trigger_rate_hz", float, "triggers read in the live time"),
+    Figure("trigger_rate_hz", float, "triggers in the analyzed events, in the live time"),
     *(
         figure
         for quantity in SLOW_QUANTITIES

@@ -104,6 +104,8 @@ def _figures(
         yield pmt_key(quantity), quality.pmts[quantity].mean
         yield pmt_key(quantity, "std"), quality.pmts[quantity].sigma
     yield from record.figures()
+    if record.live_time_s:
+        yield "trigger_rate_hz", counts["triggers"] / record.live_time_s
     for quantity, moments in quality.slow.items():
         yield quantity, moments.mean if moments.count else at_begin.get(quantity)
         yield slow_std_key(quantity), moments.sigma

@@ -35,6 +35,7 @@ class Outcome:
     :param sent: events that the frontend sent, None if it did not say.
     :param output: the results file, None if there is none.
     :param variables: the last of what the consumers know, for the ODB.
+    :param wants_report: whether a picture report is to be drawn.
     :param missed: why not all events came from the buffer; empty if all did.
     :param completed: whether the results were made from the run file.
     :param messages: what to tell: (text, is_error).
@@ -47,6 +48,7 @@ class Outcome:
     output: Path | None = None
     missed: str = ""
     completed: bool = False
+    wants_report: bool = False
     pedestal: Path | None = None
     variables: dict[str, Any] = field(default_factory=dict)
     messages: list[tuple[str, bool]] = field(default_factory=list)
@@ -132,6 +134,8 @@ class Finisher:
                 self._complete(run, file, outcome)
             if not outcome.completed:
                 self._close(run, outcome)
+            enough = 0 < settings.report_from <= outcome.counts.analyzed
+            outcome.wants_report = enough and outcome.output is not None
             if run.analysis.conditions.is_pedestal:
                 self._make_pedestal(run, file, outcome)
         except Cancelled:

@@ -92,8 +92,7 @@ def alarm_text(quantity: Quantity, value: float, limit: Limit) -> str:
     'Noise 7.306 ADU, limit 6: sensor cooling, light leak, pedestal'
     """
     beyond = limit.high if value > limit.high else limit.low
-    name = quantity.key.removesuffix(f" {quantity.unit.split('/')[0]}")
-    shown = " ".join(part for part in (name, f"{value:.4g}", quantity.unit) if part)
+    shown = " ".join(part for part in (quantity.name, f"{value:.4g}", quantity.unit) if part)
     return f"{shown}, limit {beyond:g}: {quantity.look}"[:ALARM_CHARACTERS]
 
 

@@ -7,6 +7,7 @@ import typer
 from analyzer.commands.file import file
 from analyzer.commands.online import online
 from analyzer.commands.pedestal import pedestal
+from analyzer.commands.report import report
 from analyzer.commands.shared import complain
 from analyzer.errors import AnalyzerError
 from experiment.errors import ExperimentError
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(file)
 app.command()(pedestal)
 app.command()(online)
+app.command()(report)
 
 
 def main() -> None:

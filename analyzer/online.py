@@ -15,6 +15,7 @@ from analyzer.finisher import Finisher, Outcome
 from analyzer.lookup import PedestalLookup
 from analyzer.online_run import OnlineRun
 from analyzer.publish import GREEN, RED, YELLOW, Publisher
+from analyzer.reports import Reports
 from analyzer.results import results_name
 from analyzer.runs import tables_of
 from analyzer.settings import SETTINGS_PATH, AnalyzerSettings
@@ -78,6 +79,7 @@ class OnlineAnalyzer:
         self._workers = workers or settings.workers or os.cpu_count() or 1
         self._slots = Slots(2 * self._workers + 4, largest_event(client))
         self._finisher = Finisher()
+        self._reports = Reports()
         self._window = Window(client, self._publisher, settings.stream_port, self._facts)
         self._run: OnlineRun | None = None
         self._buffer = client.open_event_buffer(BUFFER)
@@ -121,6 +123,8 @@ class OnlineAnalyzer:
             self._pass_on(self._run)
         for outcome in self._finisher.done():
             self._conclude(outcome)
+        for run, report, failure in self._reports.done():
+            self._publisher.show_report(run, report, failure)
         now = time.monotonic()
         if now >= self._report_due_s:
             self._report_due_s = now + REPORT_S
@@ -306,6 +310,8 @@ class OnlineAnalyzer:
         self._client.msg(outcome.summary(), not is_whole)
         if outcome.output is None:
             self._publisher.alarm(f"no results of run {outcome.run}: see the messages")
+        if outcome.wants_report and outcome.output is not None:
+            self._reports.add(outcome.run, outcome.output)
         self._outcome = outcome
         self._report_due_s = 0.0
 
@@ -342,7 +348,10 @@ class OnlineAnalyzer:
             run.writer.abandon(keep=True)
         self._finisher.close()
         self._window.close()
+        reports = self._reports.close()
         try:
+            for run_number, report, failure in reports:
+                self._publisher.show_report(run_number, report, failure)
             self._publisher.set_ready(False)
             self._publisher.set_status("stopped", YELLOW)
         except Exception as error:

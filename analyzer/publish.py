@@ -182,6 +182,14 @@ class Publisher:
         for key, value in content.items():
             self._client.odb_set(f"{PATH}/Run/{key}", value)
 
+    def show_report(self, run: int, report: Path | None, failure: str) -> None:
+        """Tell where the picture report of a run is, or why there is none."""
+        if report is None:
+            self._client.msg(f"run {run}: no report: {failure}", True)
+            return
+        self._client.odb_set(f"{PATH}/Run/Report file", str(report))
+        self._client.odb_set(f"{PATH}/Run/Report run", run)
+
     def alarm(self, text: str) -> None:
         """Raise the analyzer's alarm."""
         self._client.trigger_internal_alarm("Analyzer", text[:_ALARM_CHARACTERS])

@@ -31,6 +31,14 @@ class Quantity:
     look: str
     is_enabled: bool = False
 
+    @property
+    def name(self) -> str:
+        """Its key without the unit."""
+        for unit in (self.unit.split("/")[0], "C"):
+            if unit and self.key.endswith(f" {unit}"):
+                return self.key.removesuffix(f" {unit}")
+        return self.key
+
 
 QUANTITIES: Final = (
     Quantity(

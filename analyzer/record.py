@@ -7,7 +7,10 @@ from typing import Any
 
 from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.conditions import RunConditions
+from analyzer.limits import limits_of
 from analyzer.settings import AnalyzerSettings
+from experiment.settings import to_odb
+from rawdata import odbdump
 
 
 @dataclass
@@ -51,6 +54,12 @@ def begin_attributes(
         "begin_time": conditions.begin_time,
         "source": source,
         "settings": settings.model_dump_json(by_alias=True),
+        "limits": json.dumps(
+            {key: to_odb(limit) for key, limit in limits_of(conditions.odb).items()}
+        ),
+        "description": str(
+            odbdump.get(conditions.odb, "/Experiment/Run Parameters/Run description") or ""
+        ),
     }
 
 

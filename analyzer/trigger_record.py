@@ -39,8 +39,6 @@ class TriggerRecord:
         yield "dead_time_s", dead
         if live + dead > 0:
             yield "live_percent", 100 * live / (live + dead)
-        if live > 0 and "triggers_read" in self.counts:
-            yield "trigger_rate_hz", self.counts["triggers_read"] / live
 
 
 def trigger_record(odb: Mapping[str, Any], run: int) -> TriggerRecord:

@@ -58,4 +58,6 @@ ANALYZER_KEYS: Final = (
     OdbKey("/Equipment/Analyzer/Run/Events analyzed", Tid.DWORD, "Events in its result file"),
     OdbKey("/Equipment/Analyzer/Run/Events lost", Tid.DWORD, "Events that it did not see"),
     OdbKey("/Equipment/Analyzer/Run/Reco file", Tid.STRING, "Its result file"),
+    OdbKey("/Equipment/Analyzer/Run/Report file", Tid.STRING, "The latest picture report"),
+    OdbKey("/Equipment/Analyzer/Run/Report run", Tid.INT, "Which run that is of"),
 )

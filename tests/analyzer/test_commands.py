@@ -63,6 +63,22 @@ def test_several_runs_go_to_a_folder_with_their_pedestal(runs):
     ]
 
 
+def test_reports_are_drawn_of_results_by_name_and_by_number(runs, command):
+    pytest.importorskip("matplotlib")
+    assert command("file", "9", "--data", runs, "-o", runs / "r").returncode == 0
+    done = command("report", "9", "--data", runs / "r", "-o", runs / "pictures")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(runs / "pictures" / "run00009.report.png")
+    assert (runs / "pictures" / "run00009.report.png").stat().st_size > 10_000
+    done = command("report", runs / "none.h5", "7", "--data", runs / "r")
+    assert done.returncode == 1
+    assert "none.h5: no such file" in done.stderr
+    assert "run 7: no run00007.reco.h5 in" in done.stderr
+    two = command("report", "8", "9", "-o", runs / "one.png")
+    assert two.returncode == 2
+    assert "one.png is one picture" in two.stderr.replace("│\n│ ", "")
+
+
 def test_a_person_sees_a_table_and_notes_on_stderr(runs, command):
     done = command("file", runs / "run00009.mid", "-o", runs / "x.h5")
     assert done.returncode == 0, done.stderr

@@ -426,6 +426,31 @@ def test_a_quantity_beyond_its_limit_raises_one_alarm_until_it_is_well_again(ben
     assert bench.wait_for_results(run)["Events analyzed"] == sent
 
 
+def test_a_report_is_drawn_after_a_run_of_enough_events(bench):
+    pytest.importorskip("matplotlib")
+    bench.configure(Report_from=8)
+    try:
+        few, _ = bench.take(list(physics(7)))
+        run, _ = bench.take(list(physics(8)))
+
+        def is_told():
+            path = f"{PATH}/Run/Report run"
+            return bench.client.odb_exists(path) and bench.client.odb_get(path) == run
+
+        wait_until(is_told, 60, "the report")
+        report = Path(bench.odb("Run/Report file"))
+        assert report == bench.folder / "data" / f"run{run:05d}.report.png"
+        assert report.stat().st_size > 10_000
+        assert not report.with_name(f"run{few:05d}.report.png").exists()
+        obstacle = report.with_name(f"run{run + 1:05d}.report.png")
+        obstacle.mkdir()
+        bench.take(list(physics(8)))
+        wait_until(lambda: f"run {run + 1}: no report" in bench.messages(), 60, "the failure")
+        obstacle.rmdir()
+    finally:
+        bench.configure(Report_from=20)
+
+
 def test_a_bad_setting_refuses_the_run_by_its_key(bench):
     bench.configure(nsigma=-1.0)
     try:
