@@ -1,8 +1,8 @@
 """The commands answer people with one line and machines with JSON; exit codes say how it went."""
 
 import json
-import re
 import os
+import re
 import subprocess
 import sys
 
