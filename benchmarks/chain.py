@@ -53,6 +53,8 @@ FULL = 0.9
 """A thread that uses this part of a core, or programs that use it of all, are called a limit."""
 RING_BACKED_UP = 0.5
 """Where the ring was fuller than that, what follows it was too slow."""
+CODECS = ("fast", "dense", "logger", "none")
+"""The first holds the highest rate, measured."""
 TRIGGER = "/Equipment/Trigger"
 FRONTEND = {"cygno-frontend-trigger": FRONTENDS["cygno-frontend-trigger"]}
 
@@ -61,8 +63,8 @@ FRONTEND = {"cygno-frontend-trigger": FRONTENDS["cygno-frontend-trigger"]}
 class Wanted:
     """What is measured.
 
-    :param codec: ``frontend`` compresses in the frontend, ``logger`` gzips in the logger, ``none``
-        writes what the camera gives.
+    :param codec: ``fast`` and ``dense`` compress in the frontend, so, ``logger`` gzips in
+        the logger, ``none`` writes what the camera gives.
     """
 
     world: World
@@ -81,7 +83,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long a rate must hold")
     parser.add_argument("--camera", default="fusion", help="fusion, quest, flash or ROWSxCOLS")
     parser.add_argument("--mode", choices=("free", "continuous", "pmt"), default="free")
-    parser.add_argument("--codec", choices=("frontend", "logger", "none"), default="frontend")
+    parser.add_argument("--codec", choices=CODECS, default=CODECS[0])
     parser.add_argument("--folder", type=Path, help="where the experiment is made for a while")
     given, output = parser.parse_args(), own_output()
     wanted = Wanted(given.experiment, given.seconds, given.camera, given.mode, given.codec)
@@ -217,7 +219,9 @@ def _set_up(
     client.odb_set("/Configurations/Exposure", 1 / max(rate_hz, GOAL_HZ))
     client.odb_set(f"{settings}/Disk minutes", 0.0)
     if client.odb_exists(f"{settings}/Compress frames"):
-        client.odb_set(f"{settings}/Compress frames", wanted.codec == "frontend")
+        client.odb_set(f"{settings}/Compress frames", wanted.codec in ("fast", "dense"))
+    if wanted.codec in ("fast", "dense"):
+        client.odb_set(f"{settings}/Compression method", wanted.codec)
 
 
 def _watch(experiment: Experiment, frames: int, rate_hz: float) -> float:

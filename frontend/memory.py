@@ -1,6 +1,7 @@
 """Memory for the ring: taken from the system and touched before a run begins."""
 
 import mmap
+from contextlib import suppress
 
 import numpy as np
 
@@ -19,6 +20,8 @@ def allocate_slots(slots: int, slot_bytes: int, touched_bytes: int) -> list[memo
         whole = mmap.mmap(-1, slots * stride)
     except OSError as error:
         raise MemoryError(f"no memory for a ring of {slots} slots of {slot_bytes} bytes") from error
+    with suppress(OSError, AttributeError):  # a frame is 2592 small pages, or 6 huge ones
+        whole.madvise(mmap.MADV_HUGEPAGE)
     pages = np.frombuffer(whole, np.uint8).reshape(slots, stride)
     pages[:, :touched_bytes:_PAGE] = 0
     view = memoryview(whole)

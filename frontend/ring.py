@@ -8,11 +8,13 @@ Only where a frame was lost does a camera's next frame lie in the wrong slot: th
 another index if nobody else uses it (always so with one camera), else the pixels are copied.
 Where all slots are taken, a camera writes into its spare frame, so that the driver never backs up;
 that frame still finds a slot, with a copy, if one is free by then, and is lost and counted if not.
+
+The slot that came back last is used first: its memory is still in the processor's caches, where a
+ring that goes around would meet the slot that was not touched for longest.
 """
 
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -88,7 +90,7 @@ class FrameRing:
         *shared, last = [Slot(memory, [None] * cameras) for memory in memories]
         self._reserve = last if cameras > 1 else None
         self._reserve_is_free = True
-        self._free = deque(shared if cameras > 1 else [*shared, last])
+        self._free = shared if cameras > 1 else [*shared, last]
         self.size = len(self._free)
         self.counts = [CameraCounts() for _ in range(cameras)]
         self._lock = threading.Lock()
@@ -149,7 +151,7 @@ class FrameRing:
     def _slot_of(self, index: int) -> Slot | None:
         slot = self._open.get(index)
         if slot is None and self._free:
-            slot = self._free.popleft()
+            slot = self._free.pop()
             slot.index = index
             self._open[index] = slot
         return slot

@@ -5,6 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,8 @@ CHECKS_OF_THE_FILE: Final = ("none", "lz4", "zstd")
 """Compressions with a sidecar of the file's bytes; in mlogger gzip and bzip2 have none."""
 
 _SPARE_BUFFERS: Final = 4
+_WINDOW_BYTES: Final = 1 << 24
+_KEPT_WINDOWS: Final = 3
 
 
 class RunWriteError(RawDataError):
@@ -113,6 +116,8 @@ class RunWriter:
         self._room = threading.Condition()
         self._spare: list[npt.NDArray[np.uint8]] = []
         self._queue: queue.SimpleQueue[_Handed | None] = queue.SimpleQueue()
+        self._behind = 0
+        """Up to here the file's pages were given back to the system."""
         self._failure: BaseException | None = None
         self._written: WrittenFile | None = None
         self._closing = False
@@ -151,11 +156,28 @@ class RunWriter:
         """Bytes handed over and not yet written."""
         return self._waiting_bytes
 
-    def write(self, event: Any, *, copy: bool = True, timeout_s: float | None = None) -> bool:
+    def lend(self, size_bytes: int) -> npt.NDArray[np.uint8]:
+        """Return memory for an event that `write` is to be given; used memory where there is some.
+
+        :returns: (n,) uint8, n >= `size_bytes`.
+        """
+        with self._room:
+            fitting = [i for i, spare in enumerate(self._spare) if spare.size >= size_bytes]
+            return self._spare.pop(fitting[0]) if fitting else np.empty(size_bytes, np.uint8)
+
+    def write(
+        self,
+        event: Any,
+        *,
+        copy: bool = True,
+        lent: npt.NDArray[np.uint8] | None = None,
+        timeout_s: float | None = None,
+    ) -> bool:
         """Hand over one event.
 
         :param event: its bytes, header included, contiguous.
         :param copy: False gives the memory away: it must not be changed any more.
+        :param lent: memory of `lend` that the event lies in: it is taken back, without a copy.
         :param timeout_s: how long to wait for room in the queue; None is as long as it takes.
         :returns: False if there was no room in time; the event was not taken.
         :raises RunWriteError: if these are not an event's bytes, or the writer is closed or failed.
@@ -177,7 +199,11 @@ class RunWriter:
             if not fits:
                 return False
             self._waiting_bytes += size
-        self._queue.put(self._copy_of(view) if copy else _Handed(view, None))
+        if lent is None and copy:  # used memory: new pages cost time
+            lent = self.lend(size)
+            lent[:size] = view
+            view = lent[:size].data
+        self._queue.put(_Handed(view, lent))
         if int.from_bytes(view[:2], "little") < BEGIN_OF_RUN:
             self.events += 1
         return True
@@ -223,14 +249,6 @@ class RunWriter:
                 self.path, f"cannot be written: {self._failure!r}"
             ) from self._failure
 
-    def _copy_of(self, view: memoryview) -> "_Handed":
-        """Copy into memory that was used before where there is some: new pages cost time."""
-        with self._room:
-            fitting = [i for i, spare in enumerate(self._spare) if spare.size >= len(view)]
-            buffer = self._spare.pop(fitting[0]) if fitting else np.empty(len(view), np.uint8)
-        buffer[: len(view)] = view
-        return _Handed(buffer[: len(view)].data, buffer)
-
     # in the thread -----------------------------------------------------------------------------
     def _run(self) -> None:
         try:
@@ -271,7 +289,8 @@ class RunWriter:
             if not dirty:
                 dirty, flushed_at = True, time.monotonic()
             self._append(self._compressor.compress(event))
-            self._data_crc = crc32c(event, self._data_crc)
+            is_plain = self.compress == "none"
+            self._data_crc = self._file_crc if is_plain else crc32c(event, self._data_crc)
             self.bytes_uncompressed += len(event)
             self._recycle(handed)
             if time.monotonic() > flushed_at + FLUSH_S:
@@ -290,6 +309,23 @@ class RunWriter:
             raise
         self._file_crc = crc32c(data, self._file_crc)
         self.bytes_file += len(data)
+        self._drop_behind()
+
+    def _drop_behind(self) -> None:
+        """Give pages of the file back to the system once they are on the disk.
+
+        This starts to write those that are not yet there, and does not wait. Without it a long run
+        fills all memory with its file, and each new page costs more than what is written to it: a
+        frame of 2.8 MB takes 3.6 ms of the kernel's time in place of 0.9 (on a virtual machine,
+        whose memory the host gives page by page).
+        """
+        if self.bytes_file - self._behind < (_KEPT_WINDOWS + 1) * _WINDOW_BYTES:
+            return
+        with suppress(OSError):  # some file systems cannot
+            os.posix_fadvise(
+                self._file, self._behind, self.bytes_file - self._behind, os.POSIX_FADV_DONTNEED
+            )
+        self._behind = self.bytes_file - _KEPT_WINDOWS * _WINDOW_BYTES
 
     def _recycle(self, handed: "_Handed") -> None:
         with self._room:

@@ -17,8 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from experiment.client import Client, TransitionResult
 from experiment.connect import DEFAULT_FOLDER
 from experiment.constants import (
@@ -115,7 +113,7 @@ class Logger:
                 self._buffers[channel.buffer] = client.open_event_buffer(channel.buffer)
             buffer = self._buffers[channel.buffer]
             client.odb_set(STATISTICS, NOTHING_YET, remove_unspecified_keys=False)
-            into = np.empty(self._buffer_bytes(channel.buffer), np.uint8).data
+            event_bytes = self._buffer_bytes(channel.buffer)
             if channel.odb_dump:
                 writer.write_odb_dump(run_number, self._odb(), begin=True)
             request = client.register_event_request(
@@ -124,7 +122,7 @@ class Logger:
         except BaseException:
             _close_and_remove(writer)
             raise
-        run = OpenRun(run_number, logger, channel, writer, buffer, request, into, before)
+        run = OpenRun(run_number, logger, channel, writer, buffer, request, event_bytes, before)
         run.dumps = int(channel.odb_dump)
         self._publish(run)
         return run
@@ -186,14 +184,17 @@ class Logger:
     def _take(self, run: OpenRun, patience_s: float | None) -> bool:
         """Hand the next event to the writer; tell whether there was one."""
         if run.pending is None:
-            run.pending = self.client.receive_buffer(run.buffer, run.into)
+            if run.into is None:
+                run.into = run.writer.lend(run.event_bytes)
+            run.pending = self.client.receive_buffer(run.buffer, run.into.data)
             if run.pending is None:
                 return False
             run.received += 1
         if not run.failure:
             try:
-                if not run.writer.write(run.pending, timeout_s=patience_s):
+                if not run.writer.write(run.pending, lent=run.into, timeout_s=patience_s):
                     return True  # no room yet; the same event is tried again
+                run.into = None
             except RunWriteError as error:
                 self._fail(run, error)
         run.dropped += bool(run.failure)

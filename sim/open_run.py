@@ -3,6 +3,9 @@
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from rawdata.runwriter import RunWriter
 from sim.logger_channel import ChannelSettings, LoggerSettings, disk_level
 
@@ -23,7 +26,8 @@ class OpenRun:
     buffer: int
     """Handle of the event buffer, 0 when the client has left it."""
     request: int
-    into: memoryview
+    event_bytes: int
+    """No event is larger."""
     bytes_before: float
     """Bytes written total, at begin of run."""
     began_at: float = field(default_factory=time.monotonic)
@@ -32,6 +36,8 @@ class OpenRun:
     dropped: int = 0
     failure: str = ""
     """Why the file cannot be written further."""
+    into: npt.NDArray[np.uint8] | None = None
+    """The writer's memory that the next event goes to."""
     pending: memoryview | None = None
     """An event that the writer had no room for; it comes before the next."""
     stop_reason: str = ""
