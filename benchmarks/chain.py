@@ -2,7 +2,8 @@
 
 The real programs in an experiment of their own: a simulated camera paced at a given rate, the
 trigger frontend (which compresses frames), the event buffer, the logger to disk, the analyzer. All
-of them, and the simulation of the frames, share the machine.
+of them share the machine with the simulated camera, which copies dark frames that were drawn before
+and adds light of its own to each (``--draw``: draws all anew, 2.5 ms a frame in place of 1).
 
 A rate is held if every frame of the camera is in the run file, and if the chain kept up: all was
 sent within a second after the last frame. Without ``--rate`` the highest rate held is searched
@@ -47,6 +48,8 @@ STEP = 0.88
 TRIALS = 6
 PEDESTAL_FRAMES = 40
 PEDESTAL_HZ = 10.0
+PREPARED_FRAMES = 8
+"""A camera's driver copies its frames; noise that is drawn anew takes more time than that."""
 DRIVER_FRAMES = 64
 """Frames that the camera's driver keeps; DCAM lets its user choose (``dcambuf_alloc``)."""
 FULL = 0.9
@@ -63,6 +66,8 @@ FRONTEND = {"cygno-frontend-trigger": FRONTENDS["cygno-frontend-trigger"]}
 class Wanted:
     """What is measured.
 
+    :param first: give the chain's programs the cores before other work of the machine.
+    :param prepared: dark frames that the camera draws beforehand; 0: it draws each frame.
     :param codec: ``fast`` and ``dense`` compress in the frontend, so, ``logger`` gzips in
         the logger, ``none`` writes what the camera gives.
     """
@@ -72,6 +77,8 @@ class Wanted:
     camera: str
     mode: str
     codec: str
+    first: bool = False
+    prepared: int = 0
 
 
 def main() -> int:
@@ -85,8 +92,22 @@ def main() -> int:
     parser.add_argument("--mode", choices=("free", "continuous", "pmt"), default="free")
     parser.add_argument("--codec", choices=CODECS, default=CODECS[0])
     parser.add_argument("--folder", type=Path, help="where the experiment is made for a while")
+    parser.add_argument(
+        "--first",
+        action="store_true",
+        help="give the chain's programs the cores before other work (root)",
+    )
+    parser.add_argument("--draw", action="store_true", help="let the camera draw each frame anew")
     given, output = parser.parse_args(), own_output()
-    wanted = Wanted(given.experiment, given.seconds, given.camera, given.mode, given.codec)
+    wanted = Wanted(
+        given.experiment,
+        given.seconds,
+        given.camera,
+        given.mode,
+        given.codec,
+        given.first,
+        0 if given.draw else PREPARED_FRAMES,
+    )
     try:
         figures = measure(wanted, given.rate, given.folder)
     except SimulationError as error:
@@ -112,6 +133,9 @@ def measure(wanted: Wanted, rate_hz: float | None, parent: Path | None = None) -
         client = experiment.client
         start_programs(experiment.programs, client, {**ANALYZER, **FRONTEND})
         client.odb_set("/Equipment/Analyzer/Settings/Complete from file", False)
+        if wanted.first:
+            for program in experiment.programs:
+                usage.put_first(program.process.pid)
         _take(experiment, wanted, PEDESTAL_HZ, PEDESTAL_FRAMES, pedestal=True)
         rate = rate_hz or GOAL_HZ
         while True:
@@ -129,6 +153,8 @@ def measure(wanted: Wanted, rate_hz: float | None, parent: Path | None = None) -
         "camera": wanted.camera,
         "mode": wanted.mode,
         "codec": wanted.codec,
+        "first": wanted.first,
+        "prepared_frames": wanted.prepared,
         "cpus": os.cpu_count(),
         "trials": [{key: t[key] for key in ("rate_hz", "rate_seen", "held")} for t in trials],
     }
@@ -213,7 +239,11 @@ def _set_up(
     )
     apply_plan(client, plan, experiment.programs.folder)
     settings = f"{TRIGGER}/Settings"
-    options = {"seed": 1, "buffer_frames": DRIVER_FRAMES}  # no truth is written
+    options = {  # no truth is written
+        "seed": 1,
+        "buffer_frames": DRIVER_FRAMES,
+        "prepared_frames": wanted.prepared,
+    }
     client.odb_set(f"{settings}/Camera options", json.dumps(options))
     # One exposure for all rates, so that the pedestal fits the runs that are measured.
     client.odb_set("/Configurations/Exposure", 1 / max(rate_hz, GOAL_HZ))

@@ -71,6 +71,14 @@ def between(first: Snapshot, last: Snapshot, pids: Mapping[str, int]) -> Usage:
     return Usage(seconds, programs, main, busiest, max(0.0, others_s / seconds))
 
 
+def put_first(pid: int) -> None:
+    """Let the kernel prefer a session's processes to those of others (sched(7), autogroup).
+
+    :raises OSError: without the right to do so.
+    """
+    Path(f"/proc/{pid}/autogroup").write_text("-20")
+
+
 def _used_s(stat: Path) -> float:
     # The name in parentheses may hold spaces; utime and stime are fields 14 and 15 (proc(5)).
     fields = stat.read_text().rpartition(")")[2].split()

@@ -26,7 +26,7 @@ FLUSH_S: Final = 0.5
 CHECKS_OF_THE_FILE: Final = ("none", "lz4", "zstd")
 """Compressions with a sidecar of the file's bytes; in mlogger gzip and bzip2 have none."""
 
-_SPARE_BUFFERS: Final = 4
+_SPARE_BUFFERS: Final = 24
 _WINDOW_BYTES: Final = 1 << 24
 _KEPT_WINDOWS: Final = 3
 

@@ -136,11 +136,12 @@ def compress_frame(
 
 
 def decode_frame(
-    event: Event, index: int = 0, shape: tuple[int, int] | None = None
+    event: Event, index: int = 0, shape: tuple[int, int] | None = None, *, prove: bool = True
 ) -> npt.NDArray[np.uint16]:
     """Return the pixels of camera `index`, compressed or not.
 
     :param shape: (rows, columns) where known, for frames that are neither square nor Quest's.
+    :param prove: of a compressed frame, as `codec.decode`.
     :returns: (rows, columns) uint16 [ADU]. A view, read-only where the event is, if the frame is
         not compressed; else a new array.
     :raises BankMissingError: if the event has no such frame.
@@ -150,7 +151,7 @@ def decode_frame(
     name = bank_name(index)
     compressed = compressed_bank_name(index)
     if compressed in event and name not in event:
-        frame = decode_compressed(event, compressed)
+        frame = decode_compressed(event, compressed, prove=prove)
         if shape not in (None, frame.shape):
             raise LayoutError(f"bank {compressed} is {frame.shape} pixels, not {shape}")
         return frame
@@ -162,14 +163,15 @@ def decode_frame(
     return pixels.reshape(rows, columns)
 
 
-def decode_compressed(event: Event, name: str) -> npt.NDArray[np.uint16]:
+def decode_compressed(event: Event, name: str, *, prove: bool = True) -> npt.NDArray[np.uint16]:
     """Return the pixels of the compressed frame in bank `name`, a new array.
 
+    :param prove: as `codec.decode`.
     :raises LayoutError: naming event and bank, if it is no such bank or is damaged.
     """
     try:
         _check_type(event, name, Tid.BYTE)
-        return codec.decode(event[name])
+        return codec.decode(event[name], prove=prove)
     except LayoutError as error:
         raise damage(event, name, error) from error
 

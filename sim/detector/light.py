@@ -36,9 +36,16 @@ def draw_frame(
     number: int,
     tracks: tuple[Track, ...],
     bits: int = 16,
+    dark: npt.NDArray[np.uint16] | None = None,
 ) -> list[TrackLight]:
-    """Write frame `number` of a view, (rows, columns) uint16, and tell what light is in it."""
-    sensor.fill_dark(frame, frame_key(run.seed, run.number, view, number))
+    """Write frame `number` of a view, (rows, columns) uint16, and tell what light is in it.
+
+    :param dark: copied for want of noise of its own.
+    """
+    if dark is None:
+        sensor.fill_dark(frame, frame_key(run.seed, run.number, view, number))
+    else:
+        np.copyto(frame, dark)
     return [
         _draw_track(frame, sensor, run, (view, number, i), track, bits)
         for i, track in enumerate(tracks)

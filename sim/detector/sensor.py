@@ -135,6 +135,18 @@ def make_sensor(model: SensorModel, specimen: int) -> Sensor:
     return Sensor(model, *scaled)
 
 
+@lru_cache(maxsize=2)
+def prepared_frames(
+    model: SensorModel, specimen: int, seed: int, count: int
+) -> npt.NDArray[np.uint16]:
+    """Return dark frames, (count, rows, columns) uint16; those of the same seed are the same."""
+    frames = np.empty((count, *model.shape), np.uint16)
+    for number, frame in enumerate(frames):
+        make_sensor(model, specimen).fill_dark(frame, key_of(seed, "prepared frame", number))
+    frames.flags.writeable = False
+    return frames
+
+
 @lru_cache(maxsize=8)
 def vignetting(model: SensorModel) -> tuple[npt.NDArray[np.float64], float]:
     """Return response against radius in 512 bins, and the bins for one pixel of radius.

@@ -15,7 +15,7 @@ from hardware.errors import DeviceError
 from sim.detector.event import Run, View, make_event
 from sim.detector.light import TrackLight, draw_frame
 from sim.detector.randomness import stream
-from sim.detector.sensor import make_sensor, sensor_model, stuck_pixels
+from sim.detector.sensor import make_sensor, prepared_frames, sensor_model, stuck_pixels
 from sim.detector.tracks import Rates
 from sim.detector.truth import TruthWriter
 from sim.detector.warmup import compile_kernels
@@ -104,6 +104,7 @@ class SimulatedCamera:
         self._config = config
         make_sensor(self._model, self._specimen)
         compile_kernels()
+        self._prepared()
         self._declare()
 
     def start_acquiring(self) -> None:
@@ -214,9 +215,10 @@ class SimulatedCamera:
             return None
         event = make_event(run, frame)
         sensor = make_sensor(self._model, self._specimen)
-        lights = draw_frame(
-            pixels, sensor, run, session.view, frame, event.tracks[session.view], self._options.bits
-        )
+        prepared = self._prepared()
+        dark = prepared[frame % len(prepared)] if len(prepared) else None
+        tracks, bits = event.tracks[session.view], self._options.bits
+        lights = draw_frame(pixels, sensor, run, session.view, frame, tracks, bits, dark)
         if faults.stuck_pixels:
             places, values = stuck_pixels(self._model, self._specimen, faults.stuck_pixels)
             pixels[places] = np.minimum(values, 2**self._options.bits - 1)
@@ -228,6 +230,12 @@ class SimulatedCamera:
         session.next_frame, session.lost = frame + 1, 0
         session.acquisition.deliver(index, frame)
         return info
+
+    def _prepared(self) -> npt.NDArray[np.uint16]:
+        options = self._options
+        return prepared_frames(
+            self._model, self._specimen, options.settled_seed, options.prepared_frames
+        )
 
     def _is_overwritten(self, session: _Session) -> bool:
         """Tell whether the driver's buffer no longer holds the next frame."""

@@ -49,6 +49,13 @@ class CameraOptions(DeviceOptions):
     buffer_frames: int = Field(
         default=16, ge=1, le=4096, description="frames that the driver keeps for a late reader"
     )
+    prepared_frames: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="dark frames drawn beforehand; a frame is then a copy of one of them, with "
+        "light of its own, and costs what a driver's copy costs; 0: each is drawn anew",
+    )
     bits: int = Field(
         default=16, ge=12, le=16, description="bits of a pixel: it stops at 2**bits - 1"
     )

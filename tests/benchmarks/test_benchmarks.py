@@ -20,7 +20,7 @@ def test_the_frontend_is_measured_beside_memcpy_and_stock(tmp_path: Path) -> Non
 
 
 def test_the_chain_is_measured_at_a_rate(tmp_path: Path) -> None:
-    wanted = Wanted("standalone", 1.0, "256x256", "free", "frontend")
+    wanted = Wanted("standalone", 1.0, "256x256", "free", "fast")
     figures = measure_chain(wanted, 20.0, tmp_path)
     assert figures["frames"] == figures["events_sent"] == figures["events_written"] == 20
     assert figures["frames_lost"] == 0

@@ -314,3 +314,17 @@ def test_threads_do_not_disturb_one_another(method: codec.Method) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(there_and_back, frames))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_reader_in_a_hurry_compares_the_bank_alone(method: codec.Method) -> None:
+    frame = noise(20, 30)
+    bank = bank_of(frame, method)
+    other = np.frombuffer(resealed(bank, 24, "<I", 1), np.uint8)  # another checksum of the pixels
+    assert np.array_equal(codec.decode(other, prove=False), frame)
+    with pytest.raises(LayoutError, match="CRC32C of the pixels is"):
+        codec.decode(other)
+    damaged = bank.copy()
+    damaged[60] ^= 1
+    with pytest.raises(LayoutError, match="CRC32C of the compressed frame"):
+        codec.decode(damaged, prove=False)

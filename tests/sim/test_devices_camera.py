@@ -79,6 +79,17 @@ def test_a_late_reader_loses_the_oldest_frames_and_is_told() -> None:
     camera.ensure_stopped()
 
 
+def test_prepared_frames_come_again_with_light_of_their_own() -> None:
+    dark = take_run(6, clock="prepared", seed=5, prepared_frames=3, pedestal=True).frames
+    lit = take_run(6, clock="lit", seed=5, prepared_frames=3, rates={"iron": 9}).frames
+    again = take_run(2, run=2, clock="again", seed=5, prepared_frames=3, pedestal=True).frames
+    assert all(np.array_equal(dark[i], dark[i % 3]) for i in range(6))
+    assert not np.array_equal(dark[0], dark[1])
+    assert np.array_equal(again[1], dark[1])
+    assert all((bright.astype(int) >= plain).all() for bright, plain in zip(lit, dark, strict=True))
+    assert not any(np.array_equal(*pair) for pair in zip(lit, dark, strict=True))
+
+
 def test_truth_tells_lost_frames_from_those_delivered(tmp_path: Path) -> None:
     take_run(6, clock="truth", seed=2, faults={"lose_frames": [1, 4]}, truth_dir=str(tmp_path))
     truth = read_truth(truth_path(tmp_path, 1))
