@@ -76,18 +76,24 @@ class Registry:
 
     def _register_all(self, fresh: Sequence[FoundFile]) -> None:
         for first in range(0, len(fresh), _IN_ONE_GO):
+            some = fresh[first : first + _IN_ONE_GO]
             with self.catalog.write() as session:
-                for file in fresh[first : first + _IN_ONE_GO]:
-                    self._register(session, file)
+                self._add_runs(session, {found.run_number for found in some})
+                paths = [str(found.path) for found in some]
+                query = select(File).where(File.path.in_(paths)).with_for_update()
+                files = {file.path: file for file in session.scalars(query)}
+                for found in some:
+                    self._register(session, found, files.get(str(found.path)))
 
-    def _register(self, session: Session, found: FoundFile) -> None:
-        moment = now()
-        if session.get(Run, found.run_number) is None:
-            run = Run(run_number=found.run_number, tag=self._ledger.settings.tag)
-            run.created_at = run.updated_at = moment
+    def _add_runs(self, session: Session, numbers: set[int]) -> None:
+        known = set(session.scalars(select(Run.run_number).where(Run.run_number.in_(numbers))))
+        for number in sorted(numbers - known):
+            run = Run(run_number=number, tag=self._ledger.settings.tag)
+            run.created_at = run.updated_at = now()
             session.add(run)
-        query = select(File).where(File.path == str(found.path)).with_for_update()
-        file = session.scalars(query).one_or_none()
+
+    def _register(self, session: Session, found: FoundFile, file: File | None) -> None:
+        moment = now()
         if file is None:
             file = File(
                 run_number=found.run_number,
@@ -109,7 +115,6 @@ class Registry:
         else:
             file.deleted_at = None
             advance(file, State.DISCOVERED)
-        session.flush()
 
     def _note_gone(self, missing: Sequence[Any]) -> None:
         for row in missing:

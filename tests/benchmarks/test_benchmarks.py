@@ -7,6 +7,7 @@ from benchmarks.chain import Wanted
 from benchmarks.chain import measure as measure_chain
 from benchmarks.experiments import open_experiment
 from benchmarks.frontend import measure as measure_frontend
+from benchmarks.stager import measure as measure_stager
 
 
 def test_the_frontend_is_measured_beside_memcpy_and_stock(tmp_path: Path) -> None:
@@ -32,3 +33,11 @@ def test_the_chain_is_measured_at_a_rate(tmp_path: Path) -> None:
     assert figures["bottleneck"]
     assert figures["frames_per_s"] == (20.0 if figures["held"] else 0.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_staging_is_measured_beside_boto3(tmp_path: Path) -> None:
+    figures = measure_stager(tmp_path, size_mb=24, repeats=1, runs=20)
+    assert 20e6 < figures["size_bytes"] < 28e6
+    assert figures["over_boto3"] == figures["boto3_s"][0] / figures["stager_s"][0]
+    for key in ("stager_mbps", "peak_mib", "status_1000_s", "scan_1000_s", "find_1000_s"):
+        assert math.isfinite(figures[key]) and figures[key] > 0, key

@@ -163,7 +163,7 @@ def s3_error(code: str) -> str:
     [
         (503, "SlowDown", "failed (SlowDown, HTTP 503)"),
         (500, "InternalError", "its disk is full"),
-        (403, "RequestTimeTooSkewed", "clock differs"),
+        (403, "RequestTimeTooSkewed", "signed by this computer's clock"),
         (403, "QuotaExceeded", "quota"),
         (400, "ExpiredToken", "have expired"),
         (418, "IAmATeapot", "refused (IAmATeapot, HTTP 418)"),
