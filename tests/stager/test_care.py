@@ -1,4 +1,4 @@
-"""Verify, retry and prune: places are asked again, conflicts settled, and only what is safe goes."""
+"""Verify, retry and prune: places are asked again, conflicts settled, only what is safe goes."""
 
 import json
 import os
