@@ -23,6 +23,7 @@ from analyzer.quantities import QUANTITIES
 from analyzer.summary import KEYS
 from experiment.settings import Settings, describe
 from rawdata.datamodel.page import render as datamodel_page
+from stager.tablepage import render as catalog_page
 
 REFERENCE = Path(__file__).parent / "reference"
 ROOMS = ("frontend", "analyzer", "stager")
@@ -171,6 +172,7 @@ PAGES = {
     "questions.md": questions_page,
     "root.md": root_page,
     "settings.md": settings_page,
+    "catalog.md": catalog_page,
     "datamodel.md": datamodel_page,
     "results.md": results_page,
 }

@@ -46,10 +46,16 @@ def warn(check: str, seen: str, mend: str) -> Finding:
 
 
 def fail(check: str, seen: str, mend: str = "") -> Finding:
-    """Say that something must be mended; our errors say how in themselves, after the last ``;``."""
+    """Say that something must be mended; our errors say how in themselves, after the last ``;``.
+
+    >>> fail("keys", "there are none (mode 0600; JSON)").mend
+    'see what was seen'
+    """
     seen = masked(seen)
     said, parts, hint = seen.rpartition("; ")
-    return Finding(check, Mood.FAIL, said if parts and not mend else seen, mend or hint)
+    if mend or not parts or said.count("(") != said.count(")"):
+        return Finding(check, Mood.FAIL, seen, mend or "see what was seen")
+    return Finding(check, Mood.FAIL, said, hint)
 
 
 def skipped(check: str, why: str) -> Finding:

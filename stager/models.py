@@ -176,24 +176,33 @@ class Run(Base):
     __table_args__ = TABLE
 
     run_number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    """Run number."""
     tag: Mapped[str] = mapped_column(String(64))
+    """Site; the folder of its objects."""
     description: Mapped[str | None] = mapped_column(Text)
+    """Free text of the operator, as in Runlog."""
     source: Mapped[str | None] = mapped_column(Text)
     """Where its events came from, if they were replayed."""
-    start_time: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    start_time: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """By the ODB dump at its begin; UTC."""
     stop_time: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """By the ODB dump at its end; UTC."""
     is_complete: Mapped[bool | None] = mapped_column(Boolean)
     """True: its file ends with the end-of-run dump; False: truncated; None: not known yet."""
     events: Mapped[int | None] = mapped_column(BigInteger)
     """Whole events in the file, without ODB dumps."""
     trigger_events: Mapped[int | None] = mapped_column(BigInteger)
+    """Those of them that hold frames."""
     events_sent: Mapped[int | None] = mapped_column(BigInteger)
     """What the trigger frontend says it sent in this run; must equal `trigger_events`."""
     frames_lost: Mapped[int | None] = mapped_column(BigInteger)
+    """What the trigger frontends say they lost in this run."""
     note: Mapped[str | None] = mapped_column(Text)
     """What is not as it should be: truncated where, counts that differ."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When the stager first saw a file of it."""
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When this row last changed."""
 
     files: Mapped[list["File"]] = relationship(back_populates="run")
 
@@ -202,15 +211,19 @@ class Claimed:
     """Columns of rows that one stager at a time works on, and that may fail and be tried again."""
 
     state: Mapped[str] = mapped_column(String(16), index=True)
+    """How far it has come; see the states."""
     reason: Mapped[str | None] = mapped_column(Text)
     """Why the last try failed, or what is waited for."""
     tries: Mapped[int] = mapped_column(Integer, default=0)
     """Failures in a row."""
     next_try_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When it is tried again."""
     owner: Mapped[str | None] = mapped_column(String(128))
     """Which process works on it; see `stager.claims`."""
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When its claim ends, if it is not renewed."""
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When this row last changed."""
 
 
 class File(Claimed, Base):
@@ -220,31 +233,47 @@ class File(Claimed, Base):
     __table_args__ = TABLE
 
     id: Mapped[int] = mapped_column(row_id, primary_key=True, autoincrement=True)
+    """Number of the row."""
     run_number: Mapped[int] = mapped_column(ForeignKey("runs.run_number"), index=True)
+    """Its run."""
     subrun: Mapped[int] = mapped_column(Integer, default=0)
+    """Number of the file in its run, where a run has several."""
     kind: Mapped[str] = mapped_column(String(16))
+    """raw, reco, sidecar, odb, summary, report or truth."""
     path: Mapped[str] = mapped_column(exact_text(700), unique=True)
+    """Where it is, or was."""
     name: Mapped[str] = mapped_column(String(255))
+    """Its name without folder."""
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    """Size [B]."""
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
     """Modification time [ns] of the content that was hashed, or last seen."""
     sha256: Mapped[str | None] = mapped_column(String(64))
+    """SHA-256, hexadecimal; None until it was read."""
     crc32c: Mapped[str | None] = mapped_column(String(8))
+    """CRC32C, hexadecimal, as the logger has it in its sidecar."""
     md5: Mapped[str | None] = mapped_column(String(32))
+    """MD5, hexadecimal, for Runlog."""
     adler32: Mapped[str | None] = mapped_column(String(8))
     """The checksum that grid storage and tape know."""
     stream_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    """Raw files that can be read to their end: size of their uncompressed events [B]."""
     stream_crc32c: Mapped[str | None] = mapped_column(String(8))
-    """Raw files that can be read to their end: of their uncompressed events."""
+    """CRC32C of these events."""
     events: Mapped[int | None] = mapped_column(BigInteger)
+    """Raw files: whole events in it, without ODB dumps."""
     trigger_events: Mapped[int | None] = mapped_column(BigInteger)
+    """Raw files: those that hold frames."""
     truncated: Mapped[bool] = mapped_column(Boolean, default=False)
     """Raw files: no end-of-run event, or damaged; `events` whole events can be read."""
     checked_against: Mapped[str | None] = mapped_column(String(255))
     """The logger's sidecar files that the content was compared with."""
     discovered_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When it was first seen."""
     hashed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When it was read."""
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the local file was deleted, or found to be gone."""
 
     run: Mapped[Run] = relationship(back_populates="files")
     replicas: Mapped[list["Replica"]] = relationship(back_populates="file")
@@ -261,7 +290,9 @@ class Replica(Claimed, Base):
     )
 
     id: Mapped[int] = mapped_column(row_id, primary_key=True, autoincrement=True)
+    """Number of the row."""
     file_id: Mapped[int] = mapped_column(ForeignKey("files.id"), index=True)
+    """The file that it is a copy of."""
     place: Mapped[str] = mapped_column(String(64))
     """Name of the place; "cloud" is the S3 bucket."""
     kind: Mapped[str] = mapped_column(String(16))
@@ -273,9 +304,11 @@ class Replica(Claimed, Base):
     transcoded: Mapped[str | None] = mapped_column(String(64))
     """How the object differs from the file: its compression, "expanded" frames."""
     content_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    """Size of the object [B], where it was transcoded."""
     content_sha256: Mapped[str | None] = mapped_column(String(64))
+    """SHA-256 of the object, where it was transcoded."""
     content_crc32c: Mapped[str | None] = mapped_column(String(8))
-    """Of the object, where it was transcoded; else they are those of the file."""
+    """CRC32C of the object, where it was transcoded; else it is that of the file."""
     stream_crc32c: Mapped[str | None] = mapped_column(String(8))
     """Where it was transcoded: of its uncompressed events, which were read back."""
     checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -283,9 +316,11 @@ class Replica(Claimed, Base):
     location: Mapped[str | None] = mapped_column(String(255))
     """For S3: the bucket; for folders: the folder."""
     object_key: Mapped[str | None] = mapped_column(exact_text(512))
+    """Its name at the place: ``<TAG>/<file>``."""
     object_bytes: Mapped[int | None] = mapped_column(BigInteger)
     """Size that the server reported."""
     checksum_algorithm: Mapped[str | None] = mapped_column(String(32))
+    """Which checksum was compared."""
     checksum: Mapped[str | None] = mapped_column(String(64))
     """What the server reported, or what was computed from the object read back; hexadecimal."""
     verified_by: Mapped[str | None] = mapped_column(String(32))
@@ -293,9 +328,13 @@ class Replica(Claimed, Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     """SHA-256 of the local content that was verified there."""
     upload_id: Mapped[str | None] = mapped_column(String(1024))
+    """Of an upload in parts that has begun, to go on with it."""
     part_size_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Size of its parts [B]."""
+    verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """When it was first found there, whole."""
     catalogued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the run log said so."""
 
     file: Mapped[File] = relationship(back_populates="replicas")
 

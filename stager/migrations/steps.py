@@ -53,6 +53,13 @@ def create_index(name: str, table: str, columns: list[str]) -> None:
         op.create_index(name, table, columns)
 
 
+def drop_index(name: str, table: str) -> None:
+    """Drop an index."""
+    indexes = sa.inspect(op.get_bind()).get_indexes(table)
+    if name in (index["name"] for index in indexes):
+        op.drop_index(name, table)
+
+
 def add_column(table: str, column: sa.Column[Any]) -> None:
     """Add a column."""
     if column.name.lower() not in columns_of(table):

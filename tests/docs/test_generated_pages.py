@@ -19,7 +19,9 @@ def generate() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["settings.md", "datamodel.md", "results.md", "limits.md"])
+@pytest.mark.parametrize(
+    "name", ["settings.md", "datamodel.md", "results.md", "limits.md", "catalog.md"]
+)
 def test_the_page_is_not_stale(name: str, generate: ModuleType) -> None:
     page = (DOCS / "reference" / name).read_text()
     assert page == generate.PAGES[name](), "run: make docs"
@@ -39,3 +41,10 @@ def test_a_row_says_all_of_a_setting(generate: ModuleType) -> None:
         in generate.settings_page()
     )
     assert "| -0.5, -0.3 x7, 0.0 x24, -0.45, 0.0 x7 |" in generate.settings_page()
+
+
+def test_every_column_and_state_of_the_catalog_has_a_meaning(generate: ModuleType) -> None:
+    lines = generate.catalog_page().splitlines()
+    rows = [line for line in lines if line.startswith("| `")]
+    assert len(rows) > 130
+    assert [row for row in rows if row.endswith("|  |")] == []
