@@ -11,13 +11,13 @@ from numba import njit
 from analyzer.kernels.arrays import F32, I32, I64, U8
 from analyzer.kernels.dbscan import SEED
 
-_f4 = np.float32
+_f4 = np.float32  # numba widens to 64 bits unless told
 
-_PART = 96
+_PART = 192
 """Macro-pixels of which all are dark, as a rule."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _correct(sums: I32, scale: F32, shift: float, limit: float, target: F32) -> int:
     """Turn sums of residuals [1/32 ADU] into means [ADU] without the shift of their row.
 
@@ -35,14 +35,14 @@ def _correct(sums: I32, scale: F32, shift: float, limit: float, target: F32) -> 
     return int(far)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _stack(above: F32, here: F32, below: F32, column_sum: F32) -> None:
     """Sum three rows."""
     for column in range(column_sum.shape[0]):
         column_sum[column] = _f4(_f4(above[column] + here[column]) + below[column])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _flatten(here: F32, column_sum: F32, limit: float, target: F32) -> None:
     """Replace what differs from the mean of its eight neighbours by more than `limit`."""
     eighth = _f4(0.125)
@@ -59,7 +59,7 @@ def _flatten(here: F32, column_sum: F32, limit: float, target: F32) -> None:
         inner[column] = mean if abs(_f4(centre - mean)) > largest else centre
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _weigh(column_sum: F32, significance: F32, grow: float, sigmas: F32) -> int:
     """Work out the significance of 3x3 macro-pixels; return how many are lit."""
     n = sigmas.shape[0]
@@ -73,7 +73,7 @@ def _weigh(column_sum: F32, significance: F32, grow: float, sigmas: F32) -> int:
     return int(lit)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _mark(
     here: F32,
     column_sum: F32,
