@@ -2,10 +2,13 @@
 
 The tables are CYGNO's (``cygno/pmt_correction_tables/table_{cell,nsample}_<site>.npy``, (8, 1024)):
 they were taken at a DC offset of -0.3 and hold for channels near it, with the board's own
-correction off.
+correction off. Where they would make the noise of a trigger larger, they belong to another board,
+and the waveforms stay as they are.
 """
 
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,3 +95,17 @@ def read_tables(folder: str | Path, site: str) -> Drs4Tables:
     if tables[0].shape != tables[1].shape:
         raise AnalyzerError(f"DRS4 tables of {site} in {folder} differ in shape")
     return make_tables(*tables)
+
+
+@cache
+def own_tables(site: str) -> Drs4Tables | None:
+    """Return the tables of a site that come with the software, None if there are none.
+
+    >>> own_tables("LNGS").cell.shape, own_tables("nowhere")
+    ((8, 1024), None)
+    """
+    folder = files("analyzer") / "data"
+    if not (folder / f"table_cell_{site}.npy").is_file():
+        return None
+    with as_file(folder) as path:
+        return read_tables(path, site)

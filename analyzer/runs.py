@@ -12,7 +12,7 @@ from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.conditions import conditions_of, settings_of
 from analyzer.consumer import Rows
 from analyzer.consumers import Consumers
-from analyzer.drs4 import Drs4Tables, read_tables
+from analyzer.drs4 import Drs4Tables, own_tables, read_tables
 from analyzer.errors import PedestalError, RunDataError
 from analyzer.lookup import PedestalLookup, Tell
 from analyzer.pedestal_files import pedestal_name
@@ -67,13 +67,13 @@ class RunSummary:
 
 
 def tables_of(settings: AnalyzerSettings) -> Drs4Tables | None:
-    """Return the DRS4 tables that the settings name, None if they name none.
+    """Return the DRS4 tables that the settings name, None if there are none for their site.
 
     :raises AnalyzerError: if they cannot be read.
     """
-    if not settings.drs4_tables:
-        return None
-    return read_tables(settings.drs4_tables, settings.drs4_site)
+    if settings.drs4_tables:
+        return read_tables(settings.drs4_tables, settings.drs4_site)
+    return own_tables(settings.drs4_site)
 
 
 def analyze_run(

@@ -16,8 +16,8 @@ Profile = Literal["LNGS", "LNF", "MANGO"]
 
 PROFILES: Final[dict[str, dict[str, Any]]] = {
     "LNGS": {},
-    "LNF": {"nsigma": 0.8, "min_neighbors_average": 1.3, "ymin": 0, "ymax": 0},
-    "MANGO": {"ymin": 200, "ymax": 2204, "xmin": 200, "xmax": 2204},
+    "LNF": {"drs4_site": "LNF", "nsigma": 0.8, "min_neighbors_average": 1.3, "ymin": 0, "ymax": 0},
+    "MANGO": {"drs4_site": "MAN", "ymin": 200, "ymax": 2204, "xmin": 200, "xmax": 2204},
 }
 """What each site changes of the defaults, which are those of LNGS."""
 
@@ -276,7 +276,8 @@ class AnalyzerSettings(Settings):
     drs4_tables: str = setting(
         "",
         "DRS4 tables",
-        "folder with table_cell_<site>.npy and table_nsample_<site>.npy; empty: no correction",
+        "folder with table_cell_<site>.npy and table_nsample_<site>.npy; empty: those of LNGS come "
+        "with the software, other sites are not corrected",
     )
     drs4_site: str = setting("LNGS", "DRS4 site", "site of the DRS4 tables: LNGS, LNF or MAN")
 

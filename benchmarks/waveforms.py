@@ -46,11 +46,12 @@ def measure_waveforms(repeats: int) -> dict[str, Any]:
     header = DigitizerHeader("A", boards)
     events = [[_waves(random, board, True) for board in boards] for _ in range(EVENTS)]
     quiet = [[_waves(random, board, False) for board in boards] for _ in range(EVENTS)]
+    marked = [[_with_pattern(fast), slow] for fast, slow in events]
     plain = WaveformAnalysis(settings, 0.3)
     corrected = WaveformAnalysis(settings, 0.3, make_tables(*drs4_pattern()))
     calls: dict[str, Callable[[int], object]] = {
         "waveform_us": lambda index: plain.analyze(header, events[index]),
-        "waveform_corrected_us": lambda index: corrected.analyze(header, events[index]),
+        "waveform_corrected_us": lambda index: corrected.analyze(header, marked[index]),
         "waveform_quiet_us": lambda index: plain.analyze(header, quiet[index]),
     }
     times: dict[str, list[float]] = {name: [] for name in [*calls, "peer"]}
@@ -82,6 +83,14 @@ def _waves(
             width, height = random.uniform(8, 25), random.uniform(50, 1500)
             waves[channel] -= height * np.exp(-0.5 * ((samples - place) / width) ** 2)
     return np.rint(waves).astype(np.uint16)[None]
+
+
+def _with_pattern(waves: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    """Return waveforms with the DRS4's pattern in the first channels, start cell 0."""
+    cells, samples = drs4_pattern()
+    marked = waves.astype(np.float64)
+    marked[0, : len(cells)] += cells + samples
+    return np.rint(marked).astype(np.uint16)
 
 
 def _find_peaks(waves: Waves) -> None:

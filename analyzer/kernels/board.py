@@ -136,6 +136,19 @@ def _measure(
 
 
 @njit(nogil=True, cache=True)
+def _is_quieter(fixed: I32, raw: U16, chosen: Bools, n_baseline: int) -> bool:
+    """Tell whether the baselines of corrected waveforms have less noise than those of raw ones."""
+    before, after = 0.0, 0.0
+    for channel in range(raw.shape[0]):
+        if chosen[channel]:
+            total, squares = sum_baseline(raw[channel], n_baseline)
+            before += n_baseline * squares - total * total
+            total, squares = sum_baseline(fixed[channel], n_baseline)
+            after += n_baseline * squares - total * total
+    return after < before * SCALE * SCALE
+
+
+@njit(nogil=True, cache=True)
 def analyze_board(
     waveforms: U16,
     setups: Records,
@@ -191,9 +204,12 @@ def analyze_board(
         places,
     )
     for trigger in range(count):
+        is_better = False
         if any_chosen:
             cell = start_cells[trigger]
             correct_cells(waveforms[trigger], cell, cell_table, sample_table, chosen, fixed)
+            is_better = _is_quieter(fixed, waveforms[trigger], chosen, setup.n_baseline)
+        if is_better:
             remove_dips(fixed, chosen, least_channels, setup.dip)
             remove_bumps(fixed, chosen, least_channels, setup.dip)
         row_of_first = first_row + trigger * channels
@@ -211,7 +227,7 @@ def analyze_board(
             scanned = scan(values)
             if scanned[0] <= 0 or scanned[1] >= setup.top:
                 row.flags |= setup.saturated
-            if chosen[channel]:
+            if is_better and chosen[channel]:
                 row.flags |= setup.corrected
                 n_pulses = _measure(
                     fixed[channel],

@@ -99,7 +99,7 @@ def drs4_pattern() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     These are the correction tables of LNGS (``cygno`` 1.0, pmt_correction_tables); what the
     correction takes away, the simulation adds.
     """
-    folder = files("sim.detector") / "data"
+    folder = files("analyzer") / "data"
     tables = []
     for name in ("cell", "nsample"):
         with (folder / f"table_{name}_LNGS.npy").open("rb") as stored:

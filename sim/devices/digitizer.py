@@ -22,7 +22,7 @@ COUNTERS = 1 << 24
 V1742_PERIODS_PS = {0: 1333, 1: 1000, 2: 400, 3: 200}
 V1742_SAMPLES = (1024, 520, 256, 136)
 V1720E_MEMORY_SAMPLES = 1_250_000
-_TAG_BITS = {"V1742": (30, 30), "V1720E": (31, 16)}
+_TAG_BITS = {"V1742": (30, 30), "V1720E": (32, 16)}
 """Bits of the time tag, and of the word that extends it."""
 _DEFAULT_OFFSETS = {
     "V1742": (-0.5, *(-0.3,) * 7, *(0.0,) * 24),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analyzer.drs4 import make_tables, read_tables
+from analyzer.drs4 import make_tables, own_tables, read_tables
 from analyzer.dtypes import WaveformFlag
 from analyzer.errors import AnalyzerError
 from analyzer.kernels.waveform import SCALE
@@ -101,6 +101,23 @@ def test_drs4_pattern_is_taken_out_of_the_channels_it_is_known_for():
     assert (rows["amplitude"][:7] < 15).all()
     assert (plain["noise"][:8] > 20).all()
     assert (rows[7:] == plain[7:]).all()
+
+
+def test_tables_of_another_board_change_nothing():
+    random = np.random.default_rng(3)
+    cells = np.rint(random.normal(0, 31, (8, 1024)))
+    waves = np.rint(random.normal(3850, 2, (1, 8, 1024))).astype(np.uint16)
+    header = DigitizerHeader("A", (board(1742, 1024, 8, 1),))
+    rows, _, _ = analyze(header, [waves], make_tables(cells, np.zeros((8, 1024))))
+    plain, _, _ = analyze(header, [waves])
+    assert not rows["flags"].any()
+    assert (rows == plain).all()
+
+
+def test_the_tables_of_lngs_come_along():
+    assert own_tables("LNF") is None
+    tables = own_tables("LNGS")
+    assert 20 < tables.cell.std() / SCALE < 40
 
 
 def test_tables_are_read_or_refused_in_words(tmp_path):

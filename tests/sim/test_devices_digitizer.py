@@ -90,7 +90,7 @@ def test_time_tags_count_8_5_ns(run: tuple[Taken, dict]) -> None:
     assert set(triggers["time_tag_high"]) == {0}
 
 
-@pytest.mark.parametrize(("model", "bits"), [("V1742", 30), ("V1720E", 31)])
+@pytest.mark.parametrize(("model", "bits"), [("V1742", 30), ("V1720E", 32)])
 def test_time_tags_roll_over_and_time_does_not(model: str, bits: int) -> None:
     start = (1 << bits) - 3_000_000  # 25 ms before
     faults = {"time_tag_start": start}
