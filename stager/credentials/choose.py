@@ -20,6 +20,10 @@ REFRESH_TOKEN: Final = "CYGNO_OIDC_REFRESH_TOKEN"
 
 _MOST_SESSIONS: Final = 8
 """More than there are places; each may have its own."""
+_OF_SESSIONS: Final = (
+    *("credentials", "role_arn", "region", "session_duration_s", "ca_file", "connect_timeout_s"),
+    *("issuer", "audience", "scopes", "agent_account", "token_file", "refresh_token_file"),
+)
 
 _sessions: dict[object, SessionCredentials] = {}
 _lock = threading.Lock()
@@ -43,14 +47,17 @@ def credentials_for(
             f"credentials of kind {settings.credentials} need a role that STS is asked for: set "
             "CYGNO_S3_ROLE_ARN, such as arn:aws:iam::role/DaqWriter"
         )
+    # All that the session depends on, also a secret that was changed in its file.
     said = (
-        settings,
-        *(environment.get(name, "") for name in (CLIENT_SECRET, REFRESH_TOKEN)),
+        *(getattr(settings, name) for name in _OF_SESSIONS),
+        settings.sts_endpoint or settings.endpoint,
+        environment.get(REFRESH_TOKEN, ""),
+        client_of(settings, environment) if settings.client_id else None,
     )
     with _lock:
         if said not in _sessions:
-            if len(_sessions) >= _MOST_SESSIONS:
-                _sessions.clear()  # settings have changed, often: old ones are not wanted any more
+            for old in list(_sessions)[: 1 - _MOST_SESSIONS]:
+                del _sessions[old]
             place = StsPlace(
                 endpoint=settings.sts_endpoint or settings.endpoint,
                 region=settings.region,

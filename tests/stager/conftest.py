@@ -100,8 +100,10 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Site]":
 @pytest.fixture
 def site(_site: "Site") -> "Site":
     """The issuer, without the faults of other tests, and the server that trusts it."""
+    from stager.credentials import choose
     from tests.stager.issuer import Issuer
 
+    choose._sessions.clear()
     fresh, issuer = Issuer(), _site.issuer
     for name in ("life_s", "audience", "rotate", "down"):
         setattr(issuer, name, getattr(fresh, name))

@@ -342,3 +342,25 @@ def test_nothing_shows_a_secret() -> None:
     assert "ASIA..." in shown
     for secret in ("secret-number-7", "session-number-7", "token-number", "tokentoken"):
         assert secret not in shown
+
+
+def test_a_session_is_kept_between_passes_until_something_of_it_changes(
+    site: Site, place: Folder
+) -> None:
+    environment = site.environment("client-credentials")
+    secret = place.path / "secret"
+    secret.touch(0o600)
+    secret.write_text(environment.pop("CYGNO_OIDC_CLIENT_SECRET"))
+    environment["CYGNO_OIDC_CLIENT_SECRET_FILE"] = str(secret)
+
+    def look_up(**others: str) -> object:
+        given = {**environment, **others}
+        return credentials_for(place.configuration(**given).settings, given, None)
+
+    first = look_up()
+    assert look_up() is first
+    assert look_up(CYGNO_S3_TAG="OTHER", CYGNO_S3_PART_SIZE_MIB="32") is first
+    assert look_up(CYGNO_S3_ROLE_ARN=READER) is not first
+    assert look_up() is first  # two places with roles of their own do not cost each other's
+    secret.write_text("another-secret-of-the-client")
+    assert look_up() is not first
