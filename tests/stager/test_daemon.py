@@ -155,6 +155,15 @@ def test_a_failure_is_an_alarm_and_ends_with_its_cause(folder: Folder, data: Pat
         wait_until(lambda: "Stager" not in client.get_triggered_alarms(), 45, "the alarm's end")
 
 
+def test_a_conflict_is_an_alarm(folder: Folder, data: Path) -> None:
+    path = folder.add(data / "run01104.mid")
+    folder.client().put_object(Bucket=folder.bucket, Key=folder.key(path.name), Body=b"not ours")
+    with experiment(folder) as client, daemon(folder):
+        wait_until(lambda: "Stager" in client.get_triggered_alarms(), 45, "the alarm")
+        assert any("has another content" in line for line in client.get_recent_messages(20))
+    assert folder.content(path.name) == b"not ours"
+
+
 @pytest.mark.slow
 def test_it_outlives_the_experiment(folder: Folder, data: Path) -> None:
     with ExitStack() as both:
