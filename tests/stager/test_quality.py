@@ -9,8 +9,10 @@ import pytest
 from stager.catalog import Catalog
 from stager.errors import FileError
 from stager.quality import read_summary, write_quality
-from stager.records import Quality, QualityValue
+from stager.records import Quality, QualityValue, Transfer
 from tests.stager.rows import add_file, all_rows
+from tests.stager.runs import write_run
+from tests.stager.staging import Folder
 
 SUMMARY: dict[str, Any] = {
     "schema": "cygno-daq summary 1",
@@ -74,3 +76,31 @@ def test_numbers_that_no_database_takes_are_not_known(catalog_url: str, tmp_path
     assert {v.quantity: v.value for v in all_rows(catalog, QualityValue)} == {"a": None, "b": None}
     assert all_rows(catalog, Quality)[0].summary == {"run": 7, "a": None, "b": None}
     catalog.close()
+
+
+def test_a_staged_summary_is_in_the_catalog_and_in_the_bucket(folder: Folder) -> None:
+    write_run(folder.data, 7, events=1, size_bytes=1000)
+    path = folder.data / "run00007.summary.json"
+    path.write_text(json.dumps(SUMMARY))
+    folder.stage()
+    assert folder.content(path.name) == path.read_bytes()
+    (row,) = folder.rows(Quality)
+    assert (row.run_number, row.verdict) == (7, "good")
+    assert row.file_sha256 == folder.file(path.name).sha256
+    values = {value.quantity: value.value for value in folder.rows(QualityValue)}
+    assert values["noise_adu"] == 2.51
+    transfers = folder.rows(Transfer)
+    assert {(t.outcome, t.number) for t in transfers} == {("verified", 1)}
+    sent = {t.replica_id: t.bytes_sent for t in transfers}
+    assert sent[folder.replica(path.name).id] == path.stat().st_size
+
+
+def test_what_is_no_summary_is_kept_and_tells_of_no_quality(
+    folder: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_run(folder.data, 7, events=1, size_bytes=1000)
+    (folder.data / "run00007.summary.json").write_text("{")
+    folder.stage()
+    assert "run00007.summary.json is not a summary that can be read" in caplog.text
+    assert folder.content("run00007.summary.json") == b"{"
+    assert folder.rows(Quality) == []
