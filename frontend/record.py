@@ -55,6 +55,8 @@ class RunRecord:
     triggers_lost_by_boards: int
     live_time_s: float
     dead_time_s: float
+    triggers_read_by_board: tuple[int, ...] = ()
+    triggers_lost_by_board: tuple[int, ...] = ()
     compresses: bool = False
     compression: FrameCounts = field(default_factory=FrameCounts)
 
@@ -74,6 +76,7 @@ class RunRecord:
             "Events built": self.events_built,
             "Events incomplete": self.events_incomplete,
             "Events sent": self.events_sent,
+            "Events logged": 0,
             "Send retries": self.send_retries,
             "Triggers read": self.triggers_read,
             "Triggers in events": self.triggers_in_events,
@@ -86,10 +89,19 @@ class RunRecord:
         }
         return {
             **{key: ctypes.c_uint32(count) for key, count in counts.items()},
+            **self._of_boards(),
             "Bytes sent": float(self.bytes_sent),
             "Compression ratio": self.compression.ratio,
             "Live time s": self.live_time_s,
             "Dead time s": self.dead_time_s,
+        }
+
+    def _of_boards(self) -> dict[str, Any]:
+        """Return each board's own counts, in bank order; one 0 where none is read."""
+        read, lost = self.triggers_read_by_board or (0,), self.triggers_lost_by_board or (0,)
+        return {
+            "Triggers read by board": [*map(ctypes.c_uint32, read)],
+            "Triggers lost by board": [*map(ctypes.c_uint32, lost)],
         }
 
     def compression_variables(self) -> dict[str, Any]:
@@ -131,11 +143,16 @@ class RunRecord:
         if self.triggers_read != used:
             yield f"digitizers gave {self.triggers_read} triggers, {used} were accounted for"
 
+    def _triggers(self) -> str:
+        boards = self.triggers_read_by_board
+        each = f" ({' + '.join(map(str, boards))})" if len(boards) > 1 else ""
+        return f"{self.triggers_read} triggers{each}"
+
     def summary(self) -> str:
         """Return the one line for the message log."""
         parts = [
             f"Run {self.run_number}: {self.events_sent} events sent of"
-            f" {self.frames_acquired} frames, {self.triggers_read} triggers",
+            f" {self.frames_acquired} frames, {self._triggers()}",
             f"live {self.live_time_s:.1f} s, dead {self.dead_time_s:.1f} s",
             f"lost {self.frames_lost} frames, {self.triggers_lost} triggers",
         ]
@@ -189,6 +206,8 @@ def make_record(run_number: int, acquisition: Acquisition, sent: SendCounts) -> 
         triggers_outside_frames=sum(board.outside_frames for board in boards),
         triggers_lost=sum(board.lost for board in boards),
         triggers_lost_by_boards=sum(board.lost_by_board for board in boards),
+        triggers_read_by_board=tuple(board.read for board in boards),
+        triggers_lost_by_board=tuple(board.lost for board in boards),
         live_time_s=round(frames.live_ns / 1e9, 6),
         dead_time_s=round(max(0, frames.span_ns - frames.live_ns) / 1e9, 6),
         compresses=acquisition.outbox.compresses,

@@ -32,6 +32,7 @@ from frontend.devices import Devices
 from frontend.equipment import YELLOW, Common, Equipment, string_value
 from frontend.errors import FrontendError
 from frontend.instance import Instance
+from frontend.logger_tally import LoggerTally
 from frontend.preparation import Preparation
 from frontend.preview_equipment import Preview
 from frontend.readiness import LOOK, answer
@@ -78,6 +79,7 @@ class TriggerFrontend:
         self._preview = Preview(client, instance, buffers)
         self._devices = Devices()
         self._report = OperatorReport(client, self._equipment)
+        self._tally = LoggerTally(client, self._equipment, self._report.notice)
         self._recovery = Recovery(client, instance, self._equipment, self._devices)
         self._run: ActiveRun | None = None
         self._stop_reason = ASKED_FOR
@@ -108,6 +110,7 @@ class TriggerFrontend:
                 if self._run is None:
                     self._client.communicate(IDLE_MS)
                     if self._run is None:
+                        self._tally.work()
                         self._recovery.work()
                     continue
                 self._work(self._run)
@@ -169,6 +172,7 @@ class TriggerFrontend:
         if self._run is not None:  # its stop never reached us
             self._run.abort()
             self._run = None
+        self._tally.run_begins()
         if not self._equipment.is_enabled:
             self._equipment.set_status("disabled", YELLOW)
             return None
@@ -236,6 +240,7 @@ class TriggerFrontend:
         run["Restarts"] = ctypes.c_uint32(self._recovery.restarts)
         self._client.odb_set(f"{self._equipment.path}/Run", run)
         self._report.conclude(record)
+        self._tally.run_ended(record)
         self._recovery.run_ended()
 
     def _pause(self, run_number: int) -> TransitionResult:

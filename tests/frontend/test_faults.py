@@ -298,6 +298,26 @@ def test_a_stalled_logger_costs_frames_that_are_counted_and_marked_in_its_file(o
     gaps = [number > 0 and fids[number] > fids[number - 1] + 1 for number in range(len(fids))]
     assert flagged == gaps
     assert any(flagged)
+    wait_until(lambda: "counts: cameras" in own.messages, 10, "the counts of all stages")
+    sent, logged = record["Events sent"], own.record["Events logged"]
+    assert sent <= logged <= sent + 20  # the camera's status comes beside
+    assert f"buffer {sent} events, logger {logged} events with all equipment" in own.messages
+
+
+def test_a_logger_that_is_killed_leaves_fewer_events_than_were_sent(own: World) -> None:
+    own.configure({"Ring seconds": 0.0, "Ring slots": 8})
+    own.start("logger", "-m", "sim.logger")
+    wait_until(lambda: "Logger" in own.clients, 60, "the logger")
+    own.start_frontend()
+    own.client.start_run()
+    wait_until(lambda: (variable(own, "Frames acquired") or 0) >= 5, 30, "frames")
+    own.end("logger", signal.SIGKILL)
+    written = own.get("/Logger/Channels/0/Statistics/Events written")
+    wait_until(lambda: variable(own, "Frames acquired") > written + 20, 30, "more frames")
+    own.client.stop_run()
+    alarm = "Trigger counts differ"
+    wait_until(lambda: alarm in own.client.get_triggered_alarms(), 15, "an alarm")
+    assert own.record["Events logged"] < own.record["Events sent"]
 
 
 def test_a_second_reader_that_takes_all_and_sleeps_is_the_same(own: World) -> None:
