@@ -9,6 +9,7 @@ from analyzer.commands.online import online
 from analyzer.commands.pedestal import pedestal
 from analyzer.commands.report import report
 from analyzer.commands.shared import complain
+from analyzer.commands.show import show
 from analyzer.errors import AnalyzerError
 from experiment.errors import ExperimentError
 from rawdata.errors import RawDataError
@@ -24,6 +25,7 @@ app.command()(file)
 app.command()(pedestal)
 app.command()(online)
 app.command()(report)
+app.command()(show)
 
 
 def main() -> None:

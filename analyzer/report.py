@@ -30,7 +30,7 @@ DPI: Final = 170
 FORMATS: Final = ("png", "pdf", "svg")
 
 _NEEDED: Final = ("events", "clusters", "waveforms", "quality", "slow", "mean_image", "figures")
-_STYLE: Final[dict[Any, Any]] = {
+STYLE: Final[dict[Any, Any]] = {
     "font.size": 7,
     "axes.linewidth": 0.6,
     "axes.edgecolor": panels.GREY,
@@ -77,7 +77,7 @@ def write_report(source: Path, output: Path | None = None, camera: int | None = 
         raise ResultsError(
             f"no report of {source}: matplotlib is not installed; install this project again"
         ) from error
-    with open_results(source) as results, matplotlib.rc_context(_STYLE):
+    with open_results(source) as results, matplotlib.rc_context(STYLE):
         figure = draw_report(results, camera)
         try:
             with replaced_file(path) as temporary:

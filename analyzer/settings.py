@@ -16,8 +16,22 @@ Profile = Literal["LNGS", "LNF", "MANGO"]
 
 PROFILES: Final[dict[str, dict[str, Any]]] = {
     "LNGS": {},
-    "LNF": {"drs4_site": "LNF", "nsigma": 0.8, "min_neighbors_average": 1.3, "ymin": 0, "ymax": 0},
-    "MANGO": {"drs4_site": "MAN", "ymin": 200, "ymax": 2204, "xmin": 200, "xmax": 2204},
+    "LNF": {
+        "drs4_site": "LNF",
+        "nsigma": 0.8,
+        "min_neighbors_average": 1.3,
+        "ymin": 0,
+        "ymax": 0,
+        "pixel_mm": 0.05,
+    },
+    "MANGO": {
+        "drs4_site": "MAN",
+        "ymin": 200,
+        "ymax": 2204,
+        "xmin": 200,
+        "xmax": 2204,
+        "pixel_mm": 0.049,
+    },
 }
 """What each site changes of the defaults, which are those of LNGS."""
 
@@ -84,6 +98,10 @@ class AnalyzerSettings(Settings):
         "columns of frames that are neither square nor of a known camera; 0: find out",
         unit="pixels",
         ge=0,
+    )
+
+    pixel_mm: float = setting(
+        0.152, "Pixel size", "side of a pixel in the detector; 0: not known", unit="mm", ge=0
     )
 
     # clusters

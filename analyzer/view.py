@@ -94,4 +94,4 @@ def view_frame(
     rows = np.empty((levels.shape[0], 7), np.int64)
     level, rebin = levels.level, levels.rebin
     rebin_frame(as_frame(frame), level, settings.cimax, levels.clip, rebin, sums, rows)
-    return ImageView(sums * levels.scale, rebin, levels.shape)
+    return ImageView((sums * levels.scale).astype(np.float32), rebin, levels.shape)

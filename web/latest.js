@@ -8,6 +8,7 @@ const ROOM = 600000;
 const WAVE_POINTS = 160;
 const FALLBACK_PEDESTAL = 1 << 0;
 const KINDS = [[1 << 6, "spark"], [1 << 5, "muon"], [1 << 4, "alpha"], [1 << 3, "⁵⁵Fe"], [1 << 2, "spot"]];
+const LONG_PX = 100;
 const SPECTRA = ["light", "spot_energy", "length", "clusters", "noise", "pulse_height", "pulse_charge"];
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -31,7 +32,8 @@ async function ask(verb, parameters = {}) {
   return answer;
 }
 
-const kindOf = (flags) => (KINDS.find(([bit]) => flags & bit) ?? [0, "track"])[1];
+const kindOf = (flags, length) =>
+  KINDS.find(([bit]) => flags & bit)?.[1] ?? (length > LONG_PX ? "track" : "other");
 
 // the image ------------------------------------------------------------------------------------
 
@@ -45,12 +47,13 @@ function showImage(image, clusters) {
     const x = columns.sc_xmin[i] - margin, y = columns.sc_ymin[i] - margin;
     const box = drawing("rect", {
       x, y, rx: 4 * unit, width: columns.sc_xmax[i] - x + margin, height: columns.sc_ymax[i] - y + margin });
-    const label = `${kindOf(flags)}: ${whole(columns.sc_integral[i])} ADU, ` +
+    const kind = kindOf(flags, columns.sc_length[i]);
+    const label = `${kind}: ${whole(columns.sc_integral[i])} ADU, ` +
       `${columns.sc_energy[i]?.toFixed(1)} keV, length ${whole(columns.sc_length[i])} px`;
     const title = drawing("title", {});
     title.textContent = label;
     const text = drawing("text", { x: x + 2 * unit, y: Math.max(y - 3 * unit, 12 * unit), "font-size": 13 * unit });
-    text.textContent = kindOf(flags);
+    text.textContent = kind;
     return drawing("g", {}, [title, box, text]);
   }));
   const count = columns.flags.length + clusters.left_out;
