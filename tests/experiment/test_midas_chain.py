@@ -1,6 +1,7 @@
 """The real programs in a real MIDAS: from a simulated camera to mlogger's file and the results."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,45 @@ def test_a_run_of_50_events_ends_itself_and_all_counts_agree(chain: Chain) -> No
     chain.control.start_run()
     chain.wait_for_results()
     assert require_equal_counts(chain) == COUNT
+
+
+def test_quality_is_in_the_history_and_beyond_its_limits_an_alarm(chain: Chain) -> None:
+    chain.configure(-1)
+    limit = f"{ANALYZER}/Limits/Noise"
+    chain.control.odb_set(f"{limit}/Violations", 1)
+    chain.control.odb_set(f"{limit}/High", 0.5)
+
+    def alarms() -> dict[str, str]:
+        raised: dict[str, str] = chain.control.get_triggered_alarms()
+        return raised
+
+    chain.control.start_run()
+    wait_until(lambda: "Analyzer Noise" in alarms(), 60, "the alarm")
+    said = re.match(r"Noise (\d\.\d+) ADU, limit 0.5: sensor cooling", alarms()["Analyzer Noise"])
+    assert said is not None
+    noise = chain.get(f"{ANALYZER}/Variables/Noise")
+    assert float(said[1]) == pytest.approx(noise, rel=0.1)
+    chain.control.reset_alarm("Analyzer Noise")
+    chain.control.odb_set(f"{limit}/High", 6.0)
+    log = "within its limits again"
+    wait_until(lambda: any(log in text for text in chain.control.get_recent_messages(50)), 60, log)
+    assert alarms() == {}
+    # The first reading of slow control comes with the run.
+    pressure = f"{ANALYZER}/Variables/Gas pressure mbar"
+    wait_until(lambda: 850 < chain.get(pressure) < 1000, 60, "the gas pressure")
+    chain.control.stop_run()
+    chain.wait_for_results()
+    summary = json.loads((chain.world.data / f"run{chain.run:05d}.summary.json").read_text())
+    assert summary["noise_adu"] == pytest.approx(noise, rel=0.1)
+    assert summary["events_sent"] == summary["events_analyzed"] > 0
+    assert 0 < summary["live_percent"] < 100
+    assert 850 < summary["gas_pressure_mbar"] < 1000
+    assert summary["hv_gem1_v"] == pytest.approx(400, abs=10)
+    recorded = chain.world.ask("mhist", "-l")
+    assert "Analyzer" in recorded
+    assert "Gas pressure mbar" in recorded, recorded
+    values = chain.world.ask("mhist", "-e", "Analyzer", "-v", "Noise", "-h", "1")
+    assert re.search(rf"{noise:.1f}", values), values
 
 
 def test_an_operator_starts_and_stops_with_midas_own_program(chain: Chain) -> None:
