@@ -198,7 +198,10 @@ def _score(
     for _ in range(_MAX_STEPS):
         gradient = slopes.T @ (counts / expected - 1)
         free = ~((parameters <= floor) & (gradient < 0) | (parameters >= ceiling) & (gradient > 0))
-        step = _step((slopes.T / expected) @ slopes, gradient, free, damping)
+        try:
+            step = _step((slopes.T / expected) @ slopes, gradient, free, damping)
+        except np.linalg.LinAlgError:
+            return None
         tried = np.clip(parameters + step, floor, ceiling)
         new, new_slopes = _model(tried, edges, ramp)
         gain = _log_likelihood(counts, new) - likelihood
@@ -221,7 +224,7 @@ def _step(
     step = np.zeros_like(gradient)
     part = information[np.ix_(free, free)]
     damped = part + damping * np.diag(np.diag(part) + 1e-12)
-    step[free] = np.linalg.pinv(damped, hermitian=True) @ gradient[free]
+    step[free] = np.linalg.solve(damped, gradient[free])
     return step
 
 
@@ -237,7 +240,7 @@ def _model(parameters: Floats, edges: Floats, ramp: Floats) -> tuple[Floats, Flo
     """Return the expected entries of each bin, and their derivatives by the parameters."""
     area, mean, sigma, left, right = parameters
     z = (edges - mean) / sigma
-    below = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in z])
+    below = 0.5 * np.array([math.erfc(value) for value in (z * -math.sqrt(0.5)).tolist()])
     density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
     part = np.diff(below)
     slopes = np.stack(
