@@ -133,11 +133,14 @@ class SlowControl:
 
 
 def _names(value: object) -> list[str]:
+    """Return names of the ODB as a list; MIDAS gives an array of one as a plain value."""
+    if isinstance(value, str):
+        return [value]
     return [str(name) for name in value] if isinstance(value, list | tuple) else []
 
 
 def _values(value: object) -> list[float]:
-    """Return numbers of the ODB as a list; MIDAS gives an array of one as a plain value."""
+    """Return numbers of the ODB as a list, in the same way."""
     values = value if isinstance(value, list | tuple) else [] if value is None else [value]
     return [float(one) for one in values if isinstance(one, int | float)]
 

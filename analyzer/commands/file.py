@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
@@ -28,6 +29,7 @@ from analyzer.root_file import root_name
 from analyzer.run_files import find_run, number_in_name, run_number_of
 from analyzer.runs import Format, RunSummary, analyze_run
 from analyzer.settings import AnalyzerSettings
+from analyzer.summary import read_summary, summary_path
 from rawdata.errors import RawDataError
 from rawdata.runfile import RunFile, RunFileError
 
@@ -152,6 +154,25 @@ def _given_pedestal(
     return made
 
 
+def _quality_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and text of what a person wants to know first of a run's quality."""
+    if not path.is_file():  # results in another format have none
+        return
+    known = read_summary(path)
+    if known["noise_adu"] is not None:
+        drift = known["pedestal_drift_adu"]
+        yield "noise", f"{known['noise_adu']:.2f} ADU, level {drift:+.2f} ADU from the pedestal"
+    if known["fe55_fit_status"] == "ok":
+        yield (
+            "55Fe line",
+            f"{known['fe55_peak_adu']:.0f} ± {known['fe55_peak_error_adu']:.0f} ADU, resolution "
+            f"{known['fe55_resolution_percent']:.1f} ± "
+            f"{known['fe55_resolution_error_percent']:.1f} %",
+        )
+    if known["limits_violated"]:
+        yield "beyond limits", known["limits_violated"].replace(",", ", ")
+
+
 def _show_run(summary: RunSummary, as_json: bool) -> None:
     if as_json:
         content = asdict(summary)
@@ -172,6 +193,8 @@ def _show_run(summary: RunSummary, as_json: bool) -> None:
         table.add_row(f"pedestal {camera}", text)
     if summary.pedestal_file:
         table.add_row("made", str(summary.pedestal_file))
+    for name, text in _quality_lines(summary_path(summary.output)):
+        table.add_row(name, text)
     table.add_row("results", str(summary.output))
     rate = counts.analyzed / summary.duration_s if summary.duration_s else 0.0
     table.add_row("time", f"{summary.duration_s:.1f} s, {rate:.1f} events/s")

@@ -84,6 +84,7 @@ def test_a_person_sees_a_table_and_notes_on_stderr(runs, command):
     done = command("file", runs / "run00009.mid", "-o", runs / "x.h5")
     assert done.returncode == 0, done.stderr
     assert "5 analyzed, 0 with problems" in done.stdout
+    assert re.search(r"noise\s+│ 2\.\d\d ADU, level [+-]\d\.\d\d ADU", done.stdout), done.stdout
     assert "no earlier pedestal fits camera 0 (96x96, 0.3 s)" in done.stderr
     assert (runs / "x.h5").is_file()
 

@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 
 from analyzer.results import open_results
+from analyzer.summary import read_summary, summary_path
 from experiment.constants import STATE_STOPPED, TR_START
 from experiment.errors import TransitionFailedError
-from rawdata.event import EVENT_HEADER
+from rawdata.build import EventBuilder
+from rawdata.event import EVENT_HEADER, BankFormat, parse_event
+from rawdata.layouts import slow
 from rawdata.runfile import RunFile
 from tests.analyzer.online_bench import PATH, physics, running
-from tests.analyzer.run_making import make_event, one_board
+from tests.analyzer.run_making import TIME, make_event, one_board
 from tests.analyzer.scenes import make_scene
 from tests.conftest import wait_until
 
@@ -290,6 +293,29 @@ def test_a_quantity_beyond_its_limit_raises_one_alarm_until_it_is_well_again(ben
     bench.client.reset_alarm("Analyzer Noise")
     bench.end(run, sent)
     assert bench.wait_for_results(run)["Events analyzed"] == sent
+
+
+def test_slow_control_counts_as_from_file(bench, tmp_path):
+    """Of three readings before the first event the last, then two; the one after the last not."""
+
+    def reading(number):
+        builder = EventBuilder(memoryview(bytearray(500)), slow.ENVIRONMENT_ID, BankFormat.BANK)
+        slow.encode_inputs(builder, [4.0 + number])  # 12.5 degrees for each mA over 4
+        return parse_event(builder.finish(number, TIME + number))
+
+    bench.client.odb_set("/Equipment/Environment/Settings/Names Input", ["P0IIn0"])
+    run, made = bench.begin(), list(physics(4))
+    order = [*map(reading, range(3)), made[0], reading(3), made[1], reading(4), *made[2:]]
+    bench.send([*order, reading(5)])
+    bench.end(run, 4)
+    bench.wait_for_results(run)
+    with open_results(bench.reco(run)) as results:
+        readings = results["slow"]
+    assert readings["event"].tolist() == [0, 1, 2]
+    assert readings["value"] == pytest.approx([-50 + 12.5 * n for n in (2, 3, 4)])
+    assert read_summary(summary_path(bench.reco(run)))["gas_temperature_c"] == pytest.approx(-12.5)
+    bench.require_same_as_file(run, tmp_path)
+    assert bench.odb("Variables/Gas temperature C") == pytest.approx(0.0)
 
 
 def test_a_report_is_drawn_after_a_run_of_enough_events(bench):
