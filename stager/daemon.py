@@ -7,31 +7,36 @@ tried again later.
 
 import logging
 import math
+import queue
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from experiment.client import Client
-from experiment.constants import TR_STOP
+from experiment.constants import STATUS, TR_STOP
 from experiment.errors import ExperimentError
+from stager.answers import answer
 from stager.attach import connect_if_up, current_run
 from stager.catalog import Catalog
 from stager.configuration import Configuration, configure
-from stager.equipment import StagerEquipment, Tally
+from stager.equipment import DISK_ALARM, StagerEquipment, Tally
 from stager.errors import CatalogError, StagerError, Stopped
 from stager.ledger import Ledger
 from stager.models import State
 from stager.once import complaints
 from stager.outcome import STAGED, WAITING, Pass
 from stager.progress import Progress
+from stager.settings import StagerSettings
 from stager.worker import Worker
 
 CLIENT_NAME: Final = "cygno-stager"
 _SLICE_MS: Final = 100
 _RETRY_S: Final = 10.0
+_PRUNE_PERIOD_S: Final = 60.0
 _LOOK_S: Final = 1.0
 """Between two looks whether the experiment is up."""
 _STOP_SEQUENCE: Final = 900
@@ -65,7 +70,8 @@ class Daemon:
         self._client: Client | None = None
         self._equipment: StagerEquipment | None = None
         self._tally = Tally()
-        self._complaint = ""
+        self._complaint = self._disk_trouble = ""
+        self._settings: StagerSettings | None = None
         self._errand = Errand(progress)
         self._looked = -math.inf
 
@@ -108,6 +114,7 @@ class Daemon:
         except ExperimentError as error:
             self._drop(error)
             return None, time.monotonic()
+        self._settings = configuration.settings
         return thread.submit(self._errand.run, configuration), math.inf
 
     def _take(self, done: "Future[Pass]") -> float:
@@ -120,6 +127,7 @@ class Daemon:
             self._complain(str(error))
             return _RETRY_S
         self._count(result)
+        self._tell(result)
         self._complain("; ".join(complaints(result)))
         return 0.0
 
@@ -158,6 +166,61 @@ class Daemon:
 
         self._with_experiment(show)
 
+    def _tell(self, result: Pass) -> None:
+        """Show what nobody has to look for in the status: the disk, copies, deletions."""
+        if result.disk is not None and self._settings is not None:
+            tally, hours = self._tally, result.disk.hours_left
+            tally.disk_percent_full = result.disk.percent_full
+            tally.disk_hours_left = -1.0 if hours is None else hours
+            self._complain_of_disk(result.disk.trouble(self._settings))
+        lost = [line for answer in result.answers if (line := answer.complaint())]
+        if result.answers:
+            good = len(result.answers) - len(lost)
+            self._say(f"{good} of {len(result.answers)} copies are still there", bool(lost))
+        for line in lost:
+            self._say(line, True)
+        for verdict in result.verdicts:
+            if verdict.deleted:
+                count = len(verdict.deleted)
+                self._say(f"run {verdict.run}: {count} local files deleted: {verdict.reason}")
+            elif verdict.was_to_go and not verdict.goes:
+                self._say(f"run {verdict.run} is not deleted: {verdict.reason}", True)
+
+    def _complain_of_disk(self, trouble: str) -> None:
+        if trouble and not self._disk_trouble:
+            log.error("%s", trouble)
+        self._disk_trouble = trouble
+
+        def alarm(_: Client) -> None:
+            if self._equipment:
+                self._equipment.raise_alarm(trouble, DISK_ALARM)
+
+        self._with_experiment(alarm)
+
+    def _say(self, line: str, is_error: bool = False) -> None:
+        log.log(logging.ERROR if is_error else logging.INFO, "%s", line)
+        self._with_experiment(lambda client: client.msg(f"Stager: {line}", is_error))
+
+    # remote calls ------------------------------------------------------------------------------
+    def _answer(self, _: Client, verb: str, arguments: str, room: int) -> tuple[int, str]:
+        return STATUS["SUCCESS"], answer(verb, arguments, room, self._status, self._ask)
+
+    def _status(self) -> dict[str, Any]:
+        tally = self._tally
+        return {
+            "message": self._complaint or self._disk_trouble,
+            "staged": tally.files_staged,
+            "waiting": tally.files_waiting,
+            "failed": tally.files_failed,
+            "last_run": tally.last_run,
+            "disk_percent_full": round(tally.disk_percent_full, 1),
+            "disk_hours_left": round(tally.disk_hours_left, 1),
+        }
+
+    def _ask(self, verb: str, run: int | None, read_back: bool) -> None:
+        self._errand.requests.put(Request(verb, () if run is None else (run,), read_back))
+        self._errand.wake.set()
+
     # the experiment ----------------------------------------------------------------------------
     def _connect(self) -> None:
         if self._client is not None or time.monotonic() < self._looked + _LOOK_S:
@@ -172,6 +235,7 @@ class Daemon:
             self._equipment = StagerEquipment(client)
             self._equipment.show("ready", "ok", self._tally)
             client.register_transition_callback(TR_STOP, _STOP_SEQUENCE, self._run_has_ended)
+            client.register_jrpc_callback(self._answer)
 
         self._with_experiment(prepare)
 
@@ -207,6 +271,15 @@ class Daemon:
             self._errand.tell_run(run[-1])
 
 
+@dataclass(frozen=True)
+class Request:
+    """What somebody asked for: ``verify`` or ``retry`` of these runs, of all if none is named."""
+
+    verb: str
+    runs: tuple[int, ...]
+    read_back: bool
+
+
 class Errand:
     """What the stager's thread does, round after round; its worker lives through all of them."""
 
@@ -218,6 +291,8 @@ class Errand:
         self._worker: Worker | None = None
         self.wake = threading.Event()
         """Once set, the present round ends and the next one begins."""
+        self.requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._pruned = -math.inf
         self.waits_for = ""
         """One line that says so while the catalog is waited for."""
         self.asks_for_run = threading.Event()
@@ -257,7 +332,10 @@ class Errand:
         """
         try:
             worker = self._prepare(configuration)
+            self._serve_requests(worker)
             worker.begin_pass(self._ask_run, retry_all=False)
+            if configuration.settings.delete_local_files:
+                self._prune(worker)
             period_s = configuration.settings.scan_period_s
             end = time.monotonic() + min(period_s, worker.look_again_s or period_s)
             has_news = False
@@ -273,6 +351,23 @@ class Errand:
             raise
         finally:
             self.waits_for = ""
+
+    def _serve_requests(self, worker: Worker) -> None:
+        while True:
+            try:
+                request = self.requests.get_nowait()
+            except queue.Empty:
+                return
+            if request.verb == "verify":
+                worker.begin_recheck(request.runs, read_back=request.read_back)
+            else:
+                worker.retry(request.runs)
+
+    def _prune(self, worker: Worker) -> None:
+        """Look now and then for local files that may go; each time many are judged."""
+        if time.monotonic() > self._pruned + _PRUNE_PERIOD_S:
+            self._pruned = time.monotonic()
+            worker.begin_prune(self._run, apply=True)
 
     def _prepare(self, configuration: Configuration) -> Worker:
         if self._catalog is None or self._catalog_url != configuration.catalog_url:

@@ -12,6 +12,7 @@ from stager.settings import ODB_PATH, StagerSettings
 
 PATH: Final = "/Equipment/Stager"
 ALARM: Final = "Stager"
+DISK_ALARM: Final = "Stager disk"
 _COLORS: Final = {"ok": "greenLight", "busy": "yellowLight", "bad": "redLight"}
 _ALARM_CHARACTERS: Final = 79  # MIDAS cuts what is longer
 
@@ -26,6 +27,9 @@ class Tally:
     files_waiting: int = 0
     files_failed: int = 0
     last_error: str = ""
+    disk_percent_full: float = 0.0
+    disk_hours_left: float = -1.0
+    """Until the data disk is full at the present rate [h]; -1 while nothing comes."""
 
 
 class StagerEquipment:
@@ -34,7 +38,7 @@ class StagerEquipment:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._shown: tuple[str, str] | None = None
-        self._alarm = ""
+        self._alarms = {ALARM: "", DISK_ALARM: ""}
         if not client.odb_exists(f"{PATH}/Common"):
             client.odb_set(f"{PATH}/Common", _common(client.name))
         declare(client, ODB_PATH, StagerSettings.defaults())
@@ -50,6 +54,8 @@ class StagerEquipment:
                 "Files waiting": tally.files_waiting,
                 "Files failed": tally.files_failed,
                 "Last error": tally.last_error[:1000],
+                "Disk percent full": tally.disk_percent_full,
+                "Disk hours left": tally.disk_hours_left,
             },
         )
         # Last: who sees a new status finds the counts that belong to it.
@@ -58,16 +64,20 @@ class StagerEquipment:
             self._client.odb_set(f"{PATH}/Common/Status color", _COLORS[mood])
             self._client.odb_set(f"{PATH}/Common/Status", text[:255])
 
-    def raise_alarm(self, reason: str) -> None:
-        """Alarm once for each new reason; an empty one resets the alarm."""
-        if reason == self._alarm:
+    def raise_alarm(self, reason: str, alarm: str = ALARM) -> None:
+        """Alarm once for each new reason; an empty one resets the alarm.
+
+        The figures of a disk change all the time: its alarm is given once, until it is reset.
+        """
+        before = self._alarms[alarm]
+        if reason == before or (reason and before and alarm == DISK_ALARM):
             return
-        self._alarm = reason
+        self._alarms[alarm] = reason
         if reason:
             self._client.msg(f"Stager: {reason}", True)
-            self._client.trigger_internal_alarm(ALARM, reason[:_ALARM_CHARACTERS])
+            self._client.trigger_internal_alarm(alarm, reason[:_ALARM_CHARACTERS])
         else:
-            self._client.reset_alarm(ALARM)
+            self._client.reset_alarm(alarm)
 
 
 def _common(client_name: str) -> dict[str, Any]:

@@ -185,6 +185,8 @@ def _colored(cell: str) -> str:
 
 def _why_there(replica: Replica, places: int) -> str:
     why = _why(replica)
+    if replica.conflict:
+        why += " (conflict: settle it with cygno-stager retry)"
     return f"{replica.place}: {why}" if why and places > 1 else why
 
 

@@ -41,6 +41,7 @@ from stager.quality import read_summary
 from stager.recheck import Answer, ask_again, copies
 from stager.registry import Registry
 from stager.replicate import bring_there, clear_scratch
+from stager.resolve import Choice, retry_failed
 from stager.retention import Verdict
 from stager.rows import DONE
 from stager.runscan import scan_run
@@ -138,6 +139,10 @@ class Worker:
             do = partial(self._ask_again, file, replica, self._places, read_back)
             self._crew.submit(f"ask {replica.place}", size, ("answer", replica.id), do)
         return len(asked)
+
+    def retry(self, runs: Sequence[int] = ()) -> None:
+        """Let what has failed be tried in the next pass."""
+        self._ledger.catalog.persist(partial(retry_failed, self._ledger, Choice(runs)))
 
     def begin_prune(
         self, current_run: int | None, *, apply: bool, only: Sequence[int] = ()

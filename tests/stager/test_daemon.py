@@ -164,6 +164,68 @@ def test_a_conflict_is_an_alarm(folder: Folder, data: Path) -> None:
     assert folder.content(path.name) == b"not ours"
 
 
+def call(client: Client, verb: str, arguments: str = "") -> Any:
+    """Call the stager from afar, as the page does."""
+    connection = client.connect_to_other_client("cygno-stager")
+    return json.loads(client.jrpc_client_call(connection, verb, arguments))
+
+
+def test_it_answers_from_afar(folder: Folder, data: Path) -> None:
+    keys = folder.path / "s3" / "credentials.json"
+    right = keys.read_text()
+    keys.write_text(json.dumps({**json.loads(right), "endpoint": "http://127.0.0.1:9"}))
+    folder.add(data / "run01104.mid")
+    with experiment(folder) as client, daemon(folder, CYGNO_STAGER_RETRY_FIRST_S="3600"):
+        wait_until(lambda: status_of(client), 45, "the stager in the ODB")
+        wait_until(lambda: call(client, "status")["failed"] == 1, 45, "the failure")
+        status = call(client, "status")
+        assert status["ok"] and "cannot be reached" in status["message"]
+        assert (status["staged"], status["waiting"]) == (0, 0)
+        keys.write_text(right)
+        assert call(client, "retry", '{"run": 1104}')["ok"]
+        wait_until(lambda: status_of(client) == "1 files staged", 45, "the run to be staged")
+        folder.client().delete_object(Bucket=folder.bucket, Key=folder.key("run01104.mid"))
+        assert call(client, "verify", '{"run": 1104}')["ok"]
+        lost = "has nothing under this name"
+        wait_until(lambda: any(lost in m for m in client.get_recent_messages(20)), 45, "the loss")
+        wait_until(lambda: "run01104.mid" in folder.objects(), 45, "the run to be sent again")
+        refused = [
+            call(client, *w) for w in (("dance",), ("retry", "42"), ("verify", '{"run":""}'))
+        ]
+        assert [answer["ok"] for answer in refused] == [False] * 3
+        assert "known: status, verify, retry" in refused[0]["message"]
+        assert all("allowed" in answer["message"] for answer in refused[1:])
+
+
+def test_a_disk_that_fills_up_is_an_alarm(folder: Folder, data: Path) -> None:
+    folder.add(data / "run01104.mid")
+    with experiment(folder) as client, daemon(folder, CYGNO_STAGER_LOW_DISK_HOURS="1e9"):
+        path = folder.data / "run01104.mid"
+        os.utime(path)  # it has come just now
+        wait_until(lambda: "Stager disk" in client.get_triggered_alarms(), 45, "the alarm")
+        assert " h at " in client.get_triggered_alarms()["Stager disk"]
+        variables = client.odb_get("/Equipment/Stager/Variables")
+        assert variables["Disk percent full"] > 0 and variables["Disk hours left"] > 0
+
+
+def test_it_deletes_only_if_it_is_told_to(folder: Folder, data: Path) -> None:
+    old, new = folder.add(data / "run01104.mid"), folder.add(data / "run01105.mid.bz2")
+    rules = {
+        "CYGNO_STAGER_KEEP_NEWEST_RUNS": "1",
+        "CYGNO_STAGER_KEEP_DAYS": "0",
+        "CYGNO_STAGER_DELETE_WITHOUT_RECO": "1",
+    }
+    log = folder.path / "daemon.log"
+    with daemon(folder, **rules):
+        wait_until(lambda: log.read_text().count("is at its places") == 2, 45, "both runs")
+    assert old.exists() and new.exists()
+    with daemon(folder, **rules, CYGNO_STAGER_DELETE_LOCAL_FILES="1"):
+        wait_until(lambda: not old.exists(), 45, "the older run to go")
+        wait_until(lambda: "run 1104: 1 local files deleted" in log.read_text(), 45, "its line")
+    assert new.exists()
+    assert "verified just before: cloud" in str(folder.file("run01104.mid").reason)
+
+
 @pytest.mark.slow
 def test_it_outlives_the_experiment(folder: Folder, data: Path) -> None:
     with ExitStack() as both:
