@@ -127,8 +127,8 @@ class Daemon:
             self._complain(str(error))
             return _RETRY_S
         self._count(result)
-        self._tell(result)
         self._complain("; ".join(complaints(result)))
+        self._tell(result)
         return 0.0
 
     def _count(self, result: Pass) -> None:
@@ -140,6 +140,10 @@ class Daemon:
                 self._tally.last_run = max(self._tally.last_run, outcome.run)
         self._tally.files_waiting = result.count(WAITING)
         self._tally.files_failed = result.count(State.FAILED)
+        if result.disk is not None:
+            hours = result.disk.hours_left
+            self._tally.disk_percent_full = result.disk.percent_full
+            self._tally.disk_hours_left = -1.0 if hours is None else hours
 
     def _show_wait(self) -> None:
         """Show what the stager's thread waits for, if it is the catalog."""
@@ -169,9 +173,6 @@ class Daemon:
     def _tell(self, result: Pass) -> None:
         """Show what nobody has to look for in the status: the disk, copies, deletions."""
         if result.disk is not None and self._settings is not None:
-            tally, hours = self._tally, result.disk.hours_left
-            tally.disk_percent_full = result.disk.percent_full
-            tally.disk_hours_left = -1.0 if hours is None else hours
             self._complain_of_disk(result.disk.trouble(self._settings))
         lost = [line for answer in result.answers if (line := answer.complaint())]
         if result.answers:

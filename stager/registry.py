@@ -94,6 +94,8 @@ class Registry:
 
     def _register(self, session: Session, found: FoundFile, file: File | None) -> None:
         moment = now()
+        if file is not None and file.state == State.DELETED and not found.path.exists():
+            return  # it was deleted after the search
         if file is None:
             file = File(
                 run_number=found.run_number,
@@ -118,7 +120,7 @@ class Registry:
 
     def _note_gone(self, missing: Sequence[Any]) -> None:
         for row in missing:
-            if row.state == State.DELETED:
+            if row.state == State.DELETED or Path(row.path).exists():  # it came after the search
                 continue
             if row.state == State.FAILED and str(row.reason).endswith(_GONE):
                 continue

@@ -12,10 +12,13 @@ from typer.testing import CliRunner
 
 from stager.catalog import Catalog
 from stager.crash import PRUNE_STEPS
+from stager.discovery import find_files
 from stager.errors import ConfigurationError, StagerError
+from stager.ledger import Ledger
 from stager.main import app
 from stager.models import File, Replica, Run, State, now
 from stager.once import complaints
+from stager.registry import Registry
 from tests.conftest import free_port
 from tests.stager.runs import write_run
 from tests.stager.staging import FAST, Folder
@@ -313,6 +316,18 @@ def test_a_file_that_comes_back_is_known(folder: Folder) -> None:
     folder.stage()
     file = folder.file(old[0].name)
     assert (file.state, file.deleted_at, file.hashed_at) == ("catalogued", None, hashed_at)
+
+
+def test_who_searched_before_a_file_was_deleted_does_not_bring_it_back(folder: Folder) -> None:
+    two_runs(folder)
+    searched = find_files(folder.data)
+    run(folder, "prune", "--apply", **ALL)
+    configuration = folder.configuration()
+    catalog = Catalog(configuration.catalog_url)
+    Registry(Ledger(catalog, configuration)).register(searched, [folder.data])
+    catalog.close()
+    assert folder.file("run00001.mid").state == State.DELETED
+    assert "verified just before" in str(folder.file("run00001.mid").reason)
 
 
 def test_a_file_that_a_person_removed_is_on_record(folder: Folder) -> None:
