@@ -76,6 +76,8 @@ class Worker:
         self._crew: Crew[Done] = Crew()
         self._result = Pass()
         self._retry_all = False
+        self._troubles: dict[str, str] = {}
+        """What ailed places, last: threads of an earlier pass may tell of it, too."""
         self._limiters: dict[tuple[str, str], Limiter] = {}
         self.use(configuration, ledger)
 
@@ -175,7 +177,9 @@ class Worker:
     def take_result(self) -> Pass:
         """Return what was done since this was last called."""
         result, self._result = self._result, Pass()
-        result.troubles = dict(self._places.troubles)
+        # What ails a place is said in the same way as long as files fail by it.
+        reasons = {place["reason"] for outcome in result.outcomes for place in outcome.places}
+        result.troubles = {p: why for p, why in self._troubles.items() if why in reasons}
         result.order([place.name for place in self._configuration.places])
         return result
 
@@ -205,8 +209,8 @@ class Worker:
             return outcome_of(file, State.FAILED, file.reason or "is gone")
         if file.state not in _TO_HASH:
             return self._begin_replicas(file)
+        self._remind(file)
         if not self._is_due(file):
-            self._remind(file)
             return None
         wait = why_wait(found, current_run, self._settings.settle_s)
         if wait is not None:
@@ -230,7 +234,7 @@ class Worker:
                 size = self._settings.parallel_files if place.settings.kind == "s3" else size
                 do = partial(self._replicate, file, replica, self._places)
                 self._crew.submit(f"to {place.name}", size, ("replica", replica.id), do)
-            elif replica.tries:
+            if replica.tries:  # until the next try has succeeded
                 failed = outcome_of(file, State.FAILED, str(replica.reason), [replica])
                 self._result.add(failed)
         if file.state in DONE and not begun:  # its copies are there already
@@ -358,6 +362,8 @@ class Worker:
                 return outcome_of(file, State.CATALOGUED, replicas=[replica])
             except (StoreError, CredentialsError, FileError, ConfigurationError) as error:
                 reason = places.reason(replica.place, error)
+                if reason == places.troubles.get(replica.place):
+                    self._troubles[replica.place] = reason
                 conflict = isinstance(error, ConflictError)
                 replica = self._ledger.commit_failed(replica, reason, conflict, job.sent_bytes)
                 return outcome_of(file, State.FAILED, reason, [replica])
