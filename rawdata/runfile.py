@@ -28,6 +28,8 @@ from rawdata.event import (
 )
 from rawdata.odbdump import parse_dump
 
+_RELEASE_BYTES: Final = 1 << 25
+"""Of a mapped file, so much is left in our memory behind the event that is read."""
 _GROW_BYTES: Final = 1 << 26
 """Memory taken at once for an event of a compressed file, whose claimed size may be damage."""
 
@@ -240,8 +242,10 @@ class RunFile:
         return self._view
 
     def _mapped(self, view: memoryview) -> Iterator[Event]:
-        offset = index = 0
+        offset = index = released = 0
         while offset < len(view):
+            if offset - released >= _RELEASE_BYTES:
+                released = _release(view, released, offset)
             try:
                 event = parse_event(view, offset)
             except EventError as error:
@@ -273,6 +277,19 @@ class RunFile:
 
     def _note_bytes_read(self, position: int) -> None:
         self.bytes_read = position
+
+
+def _release(view: memoryview, begin: int, end: int) -> int:
+    """Give pages of a mapped file back to the kernel; events in them can be read as before.
+
+    What the kernel reads ahead of us would else count as ours, up to the whole file.
+
+    :returns: the byte up to which they were given back.
+    """
+    end -= end % mmap.PAGESIZE
+    if isinstance(view.obj, mmap.mmap):
+        view.obj.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+    return end
 
 
 class _Summary:
