@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import threading
 import time
@@ -16,6 +17,8 @@ from stager.credentials.private import read_private, write_private
 from stager.credentials.tokens import Token
 from stager.errors import CredentialsError
 from stager.masking import hide
+
+log = logging.getLogger(__name__)
 
 _UNTOLD_S: Final = 300.0
 """Life of a token where the issuer does not tell it."""
@@ -131,6 +134,7 @@ class RefreshTokens:
     scopes: tuple[str, ...]
     file: RefreshFile
     given: str = field(default="", repr=False)
+    _unsaved: str = field(default="", repr=False)
     _kept: _Kept = field(default_factory=_Kept, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -146,15 +150,30 @@ class RefreshTokens:
             reply, used = self._refresh()
             renewed = reply.get("refresh_token")
             if isinstance(renewed, str) and renewed and renewed != used:
-                # Kept before it is used: the old one may be void by now.
-                self.file.write(self.issuer.url, self.client.id, renewed)
+                self._unsaved = renewed  # the old one may be void by now
+            if self._unsaved:
+                self._save()
             return self._kept.put(reply, f"{self.issuer.url} (refresh token of {self.client.id})")
+
+    def _save(self) -> None:
+        """Keep the newest refresh token; in memory where the disk does not let us."""
+        try:
+            self.file.write(self.issuer.url, self.client.id, self._unsaved)
+            self._unsaved = ""
+        except CredentialsError as error:
+            log.error(
+                "%s: the new refresh token is in memory only, and lost when this program ends; "
+                "make room, or log in again with cygno-stager login",
+                error,
+            )
 
     def _refresh(self) -> tuple[dict[str, Any], str]:
         """Return the issuer's reply, and the refresh token that it took."""
         candidates = [hide(self.given)] if self.given else []
-        if self.file.path.exists() or not candidates:
+        if self.file.path.exists() or not (candidates or self._unsaved):
             candidates.insert(0, self.file.read())
+        if self._unsaved:
+            candidates.insert(0, self._unsaved)
         for left, candidate in reversed(list(enumerate(reversed(candidates)))):
             try:
                 reply = self.issuer.ask_for_token(

@@ -1,5 +1,6 @@
 """Tokens become temporary keys at a real STS; they are renewed in time, also in mid-upload."""
 
+import errno
 import json
 import stat
 import threading
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from stager.credentials import private
 from stager.credentials import session as sessions
-from stager.credentials.choose import credentials_for
+from stager.credentials.choose import credentials_for, token_source
 from stager.credentials.session import SessionCredentials, StsPlace
 from stager.credentials.tokens import Token
 from stager.errors import CredentialsError, IssuerError
@@ -364,3 +366,26 @@ def test_a_session_is_kept_between_passes_until_something_of_it_changes(
     assert look_up() is first  # two places with roles of their own do not cost each other's
     secret.write_text("another-secret-of-the-client")
     assert look_up() is not first
+
+
+def test_a_refresh_token_that_cannot_be_kept_is_used_from_memory(
+    site: Site, place: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The disk is full when the issuer has just replaced the token."""
+    environment = environment_of("refresh-token", site, place)
+    path = Path(environment["CYGNO_OIDC_REFRESH_TOKEN_FILE"])
+    source = token_source(place.configuration(**environment).settings, environment)
+    before = path.read_text()
+    with monkeypatch.context() as patch:
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr(private.os, "fsync", full)
+        first = source.token()
+    assert path.read_text() == before
+    assert "No space left on device: the new refresh token is in memory only" in caplog.text
+    source.forget()
+    assert source.token().value != first.value  # with the one in memory
+    kept = json.loads(path.read_text())["refresh_token"]
+    assert kept in site.issuer.refresh_tokens and kept not in before
