@@ -26,7 +26,8 @@ def by_stock_reader(path: Path, event_id: int = 1) -> tuple[list[StockEvent], di
     events = []
     for event in file:
         if event.header.event_id == event_id:
-            banks = {name: bank.data.copy() for name, bank in event.banks.items()}
+            # MIDAS's reader keeps the NUL of names of three characters.
+            banks = {name.rstrip("\0"): bank.data.copy() for name, bank in event.banks.items()}
             events.append((event.header.event_id, event.header.serial_number, banks))
     file.file.close()
     return events, odb

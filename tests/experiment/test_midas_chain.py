@@ -13,6 +13,7 @@ import pytest
 
 from experiment.constants import STATE_RUNNING, STATE_STOPPED
 from rawdata.checksum import crc32c
+from rawdata.layouts import camera, times
 from rawdata.runfile import RunFile
 from sim.s3 import S3Server
 from tests.conftest import wait_until
@@ -152,6 +153,35 @@ def test_quality_is_in_the_history_and_beyond_its_limits_an_alarm(chain: Chain) 
     assert "Gas pressure mbar" in recorded, recorded
     values = chain.world.ask("mhist", "-e", "Analyzer", "-v", "Noise", "-h", "1")
     assert re.search(rf"{noise:.1f}", values), values
+
+
+def test_a_thousand_compressed_frames_at_50_hz_are_in_odb_file_and_results(chain: Chain) -> None:
+    """By MIDAS's own file reader, too: `require_same` reads with both."""
+    chain.configure(1000)
+    settings = f"{TRIGGER}/Settings"
+    changed = {
+        f"{settings}/Frame rate Hz": 50.0,
+        f"{settings}/Compress frames": True,
+        f"{settings}/Compression method": "fast",
+        "/Configurations/FreeRunning": True,
+        "/Logger/Channels/0/Settings/Compress": "none",
+    }
+    for path, value in changed.items():
+        chain.control.odb_set(path, value)
+    chain.control.start_run()
+    wait_until(lambda: (chain.get(f"{TRIGGER}/Statistics/Events sent") or 0) > 900, 60, "events")
+    chain.wait_for_results()
+    chain.control.odb_set(f"{settings}/Compress frames", False)
+    chain.control.odb_set("/Configurations/FreeRunning", False)
+    (path,) = chain.world.files(chain.run)
+    events = require_same(path)
+    sent, analyzed = chain.get(f"{TRIGGER}/Run"), chain.get(f"{ANALYZER}/Run")
+    assert (len(events), sent["Events sent"], analyzed["Events analyzed"]) == (1000,) * 3
+    assert (sent["Frames lost"], sent["Frames compressed"]) == (0, 1000)
+    assert [times.decode_fid(event) for event in events] == list(range(1000))
+    assert all(camera.read_compressed_header(event, "CZ0").method == "fast" for event in events)
+    logged = f"{TRIGGER}/Run/Events logged"
+    wait_until(lambda: chain.get(logged) >= 1000, 10, "the logger's count")
 
 
 def test_an_operator_starts_and_stops_with_midas_own_program(chain: Chain) -> None:
