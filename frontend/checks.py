@@ -1,5 +1,6 @@
 """What begin of run checks outside of the settings: event size, buffer, disk."""
 
+import math
 import shutil
 from pathlib import Path
 
@@ -44,8 +45,8 @@ def check_event_size(client: Client, layout: EventLayout) -> None:
         )
 
 
-def check_buffer(client: Client, layout: EventLayout, buffer: str) -> None:
-    """Check that the buffer takes events of this layout.
+def check_buffer(client: Client, setup: RunSetup, layout: EventLayout, buffer: str) -> None:
+    """Check that the buffer takes events of this layout, at the expected rate.
 
     :raises FrontendError: naming the ODB key, its value and the value needed.
     """
@@ -54,6 +55,13 @@ def check_buffer(client: Client, layout: EventLayout, buffer: str) -> None:
         raise FrontendError(
             f"{buffer_key(buffer)} is {size}; needed: at least {EVENTS_A_BUFFER * needed},"
             f" {EVENTS_A_BUFFER} events of {needed} bytes, which {_makers(layout)}. {_SET_IT}"
+        )
+    seconds, rate_hz = setup.trigger.buffer_seconds, setup.expected_rate_hz
+    flow = math.ceil(seconds * rate_hz * layout.typical_bytes())
+    if size < flow:
+        raise FrontendError(
+            f"{buffer_key(buffer)} is {size}; needed: at least {flow} for {seconds:g} s at"
+            f" {rate_hz:g} Hz. {_SET_IT}, or lower {setup.path}/Buffer seconds"
         )
 
 

@@ -65,7 +65,7 @@ class Preparation:
         yield "settings", self._load
         yield "devices", self._make_ready
         yield "event size", lambda: check_event_size(client, self.layout)
-        yield "buffer", lambda: check_buffer(client, self.layout, buffer)
+        yield "buffer", lambda: check_buffer(client, self.setup, self.layout, buffer)
         yield "disk", lambda: check_disk(client, self.setup, self.layout)
         yield "ring", lambda: self.setup.ring_slots(self.layout.max_bytes)
 

@@ -242,6 +242,15 @@ class TriggerSettings(Settings):
         gt=0,
         le=100,
     )
+    buffer_seconds: float = setting(
+        0.1,
+        "Buffer seconds",
+        "Begin of run is refused if the event buffer does not hold this time at the expected rate;"
+        " the ring holds more, but every event passes through the buffer.",
+        unit="s",
+        ge=0,
+        le=60,
+    )
     disk_minutes: float = setting(
         2.0,
         "Disk minutes",

@@ -231,6 +231,13 @@ def test_too_little_room_for_events_refuses_the_run(world: World) -> None:
         world.client.odb_set(key, before)
 
 
+def test_a_buffer_too_small_for_the_rate_refuses_the_run(world: World) -> None:
+    world.configure({"Buffer seconds": 60.0})
+    with pytest.raises(TransitionFailedError, match=r"needed: at least \d+ for 60 s at 50 Hz"):
+        world.client.start_run()
+    world.configure({"Buffer seconds": 0.1})
+
+
 def test_a_small_disk_refuses_the_run(world: World) -> None:
     (world.folder / "data").mkdir(exist_ok=True)
     world.small_camera(rate_hz=10_000.0, Exposure=0.0001)
