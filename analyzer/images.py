@@ -15,6 +15,7 @@ from analyzer.kernels.crossing import split_crossings
 from analyzer.kernels.dbscan import clear_labels, dbscan, keep_clusters
 from analyzer.kernels.detect import find_lit
 from analyzer.kernels.pieces import N_AXES, join_in_line, join_near, measure_axes
+from analyzer.kernels.pixels import gather_residuals
 from analyzer.kernels.rim import add_rim, mark_tracks
 from analyzer.kernels.tiles import average_tiles
 from analyzer.levels import Levels
@@ -80,10 +81,14 @@ class ImageAnalysis:
                 self._rows,
             )
             shift = self._find_shifts()
-            measured = measure_clusters(frame, levels, settings, shift, finding)
+            residuals = np.empty((finding.n, levels.rebin, levels.rebin), np.int32)
+            gather_residuals(
+                frame, levels.level, shift, settings.cimax, finding.ys, finding.xs, residuals
+            )
+            measured = measure_clusters(residuals, levels, settings, finding)
             order = np.argsort(-measured["sc_integral"], kind="stable")
             clusters = measured[order]
-            self._seen = frame, shift, finding, order
+            self._seen = residuals, finding, order
         return self._describe(frame, finding, clusters), clusters
 
     @property
@@ -96,12 +101,12 @@ class ImageAnalysis:
 
         :param clusters: as `analyze` returned them; faint ones and sparks are left out.
         """
-        settings, levels = self.settings, self.levels
+        settings = self.settings
         is_kept = clusters["sc_integral"] > settings.keep_least_adu
         is_kept &= clusters["flags"] & np.uint16(ClusterFlag.SPARK) == 0
         if self._seen is None or not is_kept.any():
             return np.zeros(0, REDPIX)
-        return collect_pixels(levels, settings.cimax, *self._seen, is_kept)
+        return collect_pixels(*self._seen, is_kept)
 
     def tiles(self) -> Rows:
         """Return a row of `TILE`: the level of the parts of the frame that was searched last."""

@@ -20,31 +20,24 @@ Rows = npt.NDArray[Any]
 
 
 def measure_clusters(
-    frame: npt.NDArray[np.uint16],
+    residuals: npt.NDArray[np.int32],
     levels: Levels,
     settings: AnalyzerSettings,
-    shift: npt.NDArray[np.int64],
     finding: Finding,
 ) -> Rows:
     """Return a row of `CLUSTER` for each cluster found, in the order of the labels.
 
-    :param frame: (rows, columns) uint16 [ADU].
-    :param shift: (rows,) int64, common shift of each row [1/32 ADU].
+    :param residuals: (macro-pixels, rebin, rebin) int32 of ``gather_residuals`` [1/32 ADU].
     """
     sums = np.zeros((finding.found, mk.N_SUMS), np.int64)
     mk.sum_clusters(
-        frame,
-        levels.level,
+        residuals,
         levels.noise,
-        shift,
-        settings.cimax,
         settings.nsigma,
-        levels.rebin,
         finding.labels,
         finding.ys,
         finding.xs,
         finding.n_core,
-        finding.n,
         sums,
     )
     x, y, theta, long_rms, lat_rms = principal_axes(sums)
@@ -73,7 +66,7 @@ def measure_clusters(
     spread_y = (long_rms * np.sin(theta)) ** 2 + (lat_rms * np.cos(theta)) ** 2
     product = np.sqrt(spread_x * spread_y)
     clusters["sc_pearson"] = np.divide(both, product, where=product > 0, out=np.zeros_like(both))
-    describe_shapes(clusters, frame, levels, settings, shift, finding, (x, y, theta), extent)
+    describe_shapes(clusters, residuals, levels, settings, finding, (x, y, theta), extent)
     _flag(clusters, levels, settings)
     return clusters
 

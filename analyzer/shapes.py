@@ -19,10 +19,9 @@ Floats = npt.NDArray[np.float64]
 
 def describe_shapes(
     clusters: Rows,
-    frame: npt.NDArray[np.uint16],
+    residuals: npt.NDArray[np.int32],
     levels: Levels,
     settings: AnalyzerSettings,
-    shift: npt.NDArray[np.int64],
     finding: Finding,
     axes: tuple[Floats, Floats, Floats],
     extent: Floats,
@@ -30,6 +29,7 @@ def describe_shapes(
     """Fill in what the profiles of clusters say; their pixels are those of `sc_size`.
 
     :param clusters: rows of `CLUSTER`, in the order of the labels.
+    :param residuals: (macro-pixels, rebin, rebin) int32 of ``gather_residuals`` [1/32 ADU].
     :param axes: x and y of the centres [pixel], angle of the main axes [rad].
     :param extent: (clusters, 4) of ``extend_along_axes``, without the rim [pixel].
     """
@@ -45,17 +45,12 @@ def describe_shapes(
     light, variance = np.zeros(begin[-1]), np.zeros(begin[-1])
     corrected = np.zeros(finding.found)
     pk.project_clusters(
-        frame,
-        levels.level,
+        residuals,
         levels.noise,
-        shift,
-        settings.cimax,
-        levels.rebin,
         levels.vignetting.gain,
         finding.labels,
         finding.ys,
         finding.xs,
-        finding.n,
         x,
         y,
         theta,
@@ -72,15 +67,10 @@ def describe_shapes(
     path = np.empty(finding.found)
     length = clusters["sc_length"].astype(np.float64)
     pk.follow_paths(
-        frame,
-        levels.level,
-        shift,
-        settings.cimax,
-        levels.rebin,
+        residuals,
         finding.labels,
         finding.ys,
         finding.xs,
-        finding.n,
         x,
         y,
         theta,

@@ -12,6 +12,7 @@ from analyzer.kernels.frame import (
     ROW_USED,
     SCALE,
 )
+from analyzer.kernels.pixels import NONE
 
 (
     SIZE,
@@ -64,75 +65,87 @@ def exclude_clusters(
 
 @njit(nogil=True, cache=True)
 def sum_clusters(
-    frame: U16,
-    level: U16,
+    residuals: I32,
     noise: F32,
-    shift: I64,
-    cimax: int,
     nsigma: float,
-    rebin: int,
     labels: I32,
     ys: I32,
     xs: I32,
     n_core: int,
-    n: int,
     sums: I64,
 ) -> None:
     """Sum over the pixels of each cluster.
 
-    Residuals are in 1/32 ADU, without the shift of their row; coordinates in pixels. The sums
-    from `CORE_SIZE` on leave out the rim.
+    Coordinates are in pixels. The sums from `CORE_SIZE` on leave out the rim.
 
-    :param frame: (rows, columns) uint16 [ADU].
-    :param level: (rows, columns) uint16, pedestal mean [1/32 ADU] or `DEFECT`.
-    :param noise: (rows, columns) float32, noise of each pixel [ADU].
-    :param shift: (rows,) int64, common shift of each row [1/32 ADU].
+    :param residuals: (macro-pixels, rebin, rebin) int32 of ``gather_residuals`` [1/32 ADU].
+    :param noise: (rows, columns) float32, noise of each pixel [ADU], 0 of defects.
     :param nsigma: a pixel is a hit if its residual is above `nsigma` times its noise.
     :param labels: (macro rows, macro columns) int32, from 1.
-    :param ys: rows of `n` labelled macro-pixels, the first `n_core` of them without rim.
+    :param ys: rows of the macro-pixels, the first `n_core` of them without rim; `xs` their columns.
     :param sums: in and out, (clusters, `N_SUMS`) int64, of zeros: number of pixels, hits,
         macro-pixels, residuals; then without rim: pixels, residuals, their squares, x, y, xx, yy,
         xy weighted with the residual, and the range of x and y.
     """
     threshold = nsigma * SCALE
-    for index in range(n):
+    rebin = residuals.shape[1]
+    for index in range(residuals.shape[0]):
         target = sums[labels[ys[index], xs[index]] - 1]
-        is_core = index < n_core
-        y0 = ys[index] * rebin
-        x0 = xs[index] * rebin
-        y1 = min(y0 + rebin, frame.shape[0])
-        x1 = min(x0 + rebin, frame.shape[1])
-        if is_core:
-            if target[MACRO] == 0:
-                target[X_MIN] = x0
-                target[X_MAX] = x1 - 1
-                target[Y_MIN] = y0
-                target[Y_MAX] = y1 - 1
-            target[MACRO] += 1
-            target[X_MIN] = min(target[X_MIN], x0)
-            target[X_MAX] = max(target[X_MAX], x1 - 1)
-            target[Y_MIN] = min(target[Y_MIN], y0)
-            target[Y_MAX] = max(target[Y_MAX], y1 - 1)
-        for y in range(y0, y1):
-            row_shift = shift[y]
-            for x in range(x0, x1):
-                value = np.int64(frame[y, x])
-                pedestal = np.int64(level[y, x])
-                if pedestal == DEFECT or value >= cimax:
+        y0 = np.int64(ys[index]) * rebin
+        x0 = np.int64(xs[index]) * rebin
+        size = 0
+        light = 0
+        for y in range(rebin):
+            for x in range(rebin):
+                if residuals[index, y, x] != NONE:
+                    size += 1
+                    light += residuals[index, y, x]
+        target[SIZE] += size
+        target[LIGHT] += light
+        if index >= n_core:
+            continue
+        x1 = min(x0 + rebin, noise.shape[1])
+        y1 = min(y0 + rebin, noise.shape[0])
+        if target[MACRO] == 0:
+            target[X_MIN] = x0
+            target[X_MAX] = x1 - 1
+            target[Y_MIN] = y0
+            target[Y_MAX] = y1 - 1
+        target[MACRO] += 1
+        target[X_MIN] = min(target[X_MIN], x0)
+        target[X_MAX] = max(target[X_MAX], x1 - 1)
+        target[Y_MIN] = min(target[Y_MIN], y0)
+        target[Y_MAX] = max(target[Y_MAX], y1 - 1)
+        target[CORE_SIZE] += size
+        target[CORE_LIGHT] += light
+        # Moments about the corner of the macro-pixel, then moved to the corner of the frame.
+        mx = 0
+        my = 0
+        mxx = 0
+        myy = 0
+        mxy = 0
+        squares = 0
+        hits = 0
+        for y in range(rebin):
+            for x in range(rebin):
+                residual = np.int64(residuals[index, y, x])
+                if residual == NONE:
                     continue
-                residual = value * SCALE - pedestal - row_shift
-                target[SIZE] += 1
-                target[LIGHT] += residual
-                if is_core:
-                    target[HITS] += np.int64(residual > threshold * noise[y, x])
-                    target[CORE_SIZE] += 1
-                    target[CORE_LIGHT] += residual
-                    target[CORE_SQUARES] += residual * residual
-                    target[SUM_X] += residual * x
-                    target[SUM_Y] += residual * y
-                    target[SUM_XX] += residual * x * x
-                    target[SUM_YY] += residual * y * y
-                    target[SUM_XY] += residual * x * y
+                sigma = noise[y0 + y, x0 + x]
+                hits += np.int64((residual > threshold * sigma) & (sigma > 0))
+                squares += residual * residual
+                mx += residual * x
+                my += residual * y
+                mxx += residual * x * x
+                myy += residual * y * y
+                mxy += residual * x * y
+        target[HITS] += hits
+        target[CORE_SQUARES] += squares
+        target[SUM_X] += mx + x0 * light
+        target[SUM_Y] += my + y0 * light
+        target[SUM_XX] += mxx + 2 * x0 * mx + x0 * x0 * light
+        target[SUM_YY] += myy + 2 * y0 * my + y0 * y0 * light
+        target[SUM_XY] += mxy + x0 * my + y0 * mx + x0 * y0 * light
 
 
 @njit(nogil=True, cache=True)

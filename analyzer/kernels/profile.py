@@ -5,8 +5,9 @@ import math
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import F32, F64, I32, I64, U16
-from analyzer.kernels.frame import DEFECT, SCALE
+from analyzer.kernels.arrays import F32, F64, I32, I64
+from analyzer.kernels.frame import SCALE
+from analyzer.kernels.pixels import NONE
 
 STEP_PIXELS = 16
 """Length of the steps along a track in which its path is followed [pixel]."""
@@ -26,17 +27,12 @@ PEAK_AMPLITUDE, PEAK_PROMINENCE, PEAK_WIDTH, PEAK_MEAN, FULL_RMS = range(5)
 
 @njit(nogil=True, cache=True)
 def project_clusters(
-    frame: U16,
-    level: U16,
+    residuals: I32,
     noise: F32,
-    shift: I64,
-    cimax: int,
-    rebin: int,
     gain: F32,
     labels: I32,
     ys: I32,
     xs: I32,
-    n: int,
     x: F64,
     y: F64,
     theta: F64,
@@ -49,7 +45,10 @@ def project_clusters(
 ) -> None:
     """Sum the light of each cluster in bins along and across its axis.
 
+    :param residuals: (macro-pixels, rebin, rebin) int32 of ``gather_residuals`` [1/32 ADU].
+    :param noise: (rows, columns) float32, noise of each pixel [ADU].
     :param gain: (macro rows, macro columns) float32, what light is multiplied with for energies.
+    :param ys: rows of the macro-pixels; `xs` their columns.
     :param x: (clusters,) float64, centre [pixel]; `y` likewise, `theta` [rad].
     :param low: (clusters, 2) float64, where the profiles along and across begin, from the centre
         [pixel].
@@ -58,47 +57,47 @@ def project_clusters(
     :param variance: in and out, (bins,) float64, of zeros: of the noise in a bin [ADU**2].
     :param corrected: in and out, (clusters,) float64, of zeros: light times gain [ADU].
     """
-    for index in range(n):
+    rebin = residuals.shape[1]
+    for index in range(residuals.shape[0]):
         macro_row = ys[index]
         macro_column = xs[index]
         k = labels[macro_row, macro_column] - 1
-        cosine = math.cos(theta[k])
-        sine = math.sin(theta[k])
-        factor = gain[macro_row, macro_column]
-        for row in range(macro_row * rebin, min((macro_row + 1) * rebin, frame.shape[0])):
-            for column in range(
-                macro_column * rebin, min((macro_column + 1) * rebin, frame.shape[1])
-            ):
-                value = np.int64(frame[row, column])
-                pedestal = np.int64(level[row, column])
-                if pedestal == DEFECT or value >= cimax:
+        cosine = math.cos(theta[k]) / bin_pixels
+        sine = math.sin(theta[k]) / bin_pixels
+        dx = macro_column * rebin - x[k]
+        dy = macro_row * rebin - y[k]
+        along = dx * cosine + dy * sine - low[k, 0] / bin_pixels
+        across = dy * cosine - dx * sine - low[k, 1] / bin_pixels
+        first = begin[2 * k]
+        middle = begin[2 * k + 1]
+        end = begin[2 * k + 2]
+        total = 0
+        for row in range(rebin):
+            for column in range(rebin):
+                residual = residuals[index, row, column]
+                if residual == NONE:
                     continue
-                residual = (value * SCALE - pedestal - shift[row]) / SCALE
-                sigma = noise[row, column]
-                corrected[k] += residual * factor
-                dx = column - x[k]
-                dy = row - y[k]
-                for axis in range(2):
-                    place = dx * cosine + dy * sine if axis == 0 else dy * cosine - dx * sine
-                    first = begin[2 * k + axis]
-                    last = begin[2 * k + axis + 1] - 1
-                    target = first + math.floor((place - low[k, axis]) / bin_pixels)
-                    target = min(max(target, first), last)
-                    light[target] += residual
-                    variance[target] += sigma * sigma
+                total += residual
+                value = residual / SCALE
+                sigma = noise[macro_row * rebin + row, macro_column * rebin + column]
+                # Not below the first bin, for which profiles begin low enough; rounding aside.
+                place = first + int(max(along + column * cosine + row * sine, 0.0))
+                place = min(place, middle - 1)
+                light[place] += value
+                variance[place] += sigma * sigma
+                place = middle + int(max(across + row * cosine - column * sine, 0.0))
+                place = min(place, end - 1)
+                light[place] += value
+                variance[place] += sigma * sigma
+        corrected[k] += total / SCALE * gain[macro_row, macro_column]
 
 
 @njit(nogil=True, cache=True)
 def follow_paths(
-    frame: U16,
-    level: U16,
-    shift: I64,
-    cimax: int,
-    rebin: int,
+    residuals: I32,
     labels: I32,
     ys: I32,
     xs: I32,
-    n: int,
     x: F64,
     y: F64,
     theta: F64,
@@ -109,39 +108,38 @@ def follow_paths(
     """Measure the length of each cluster along its own, perhaps bent, path.
 
     In steps of `STEP_PIXELS` along the main axis the light-weighted place across is taken; the path
-    is the sum of the distances between them, and half a step at both ends.
+    is the sum of the distances between them, and half a step at both ends. A macro-pixel belongs to
+    the step in which its middle lies.
 
+    :param residuals: (macro-pixels, rebin, rebin) int32 of ``gather_residuals`` [1/32 ADU].
     :param low: (clusters, 2) float64 as for `project_clusters`.
     :param length: (clusters,) float64, extent along the axis [pixel]; what a cluster too short for
         two steps gets.
     :param path: out, (clusters,) float64 [pixel].
     """
+    rebin = residuals.shape[1]
+    half = 0.5 * (rebin - 1)
     clusters = length.shape[0]
     begin = np.zeros(clusters + 1, np.int64)
     for k in range(clusters):
         begin[k + 1] = begin[k] + int(length[k] / STEP_PIXELS) + 1
     weight = np.zeros(begin[clusters])
-    along = np.zeros(begin[clusters])
     across = np.zeros(begin[clusters])
-    for index in range(n):
+    for index in range(residuals.shape[0]):
         k = labels[ys[index], xs[index]] - 1
         cosine = math.cos(theta[k])
         sine = math.sin(theta[k])
-        for row in range(ys[index] * rebin, min((ys[index] + 1) * rebin, frame.shape[0])):
-            for column in range(xs[index] * rebin, min((xs[index] + 1) * rebin, frame.shape[1])):
-                value = np.int64(frame[row, column])
-                pedestal = np.int64(level[row, column])
-                if pedestal == DEFECT or value >= cimax:
-                    continue
-                residual = float(value * SCALE - pedestal - shift[row])
-                dx = column - x[k]
-                dy = row - y[k]
-                place = dx * cosine + dy * sine
-                step = begin[k] + int((place - low[k, 0]) / STEP_PIXELS)
-                step = min(max(step, begin[k]), begin[k + 1] - 1)
-                weight[step] += residual
-                along[step] += residual * place
-                across[step] += residual * (dy * cosine - dx * sine)
+        total = 0
+        for row in range(rebin):
+            for column in range(rebin):
+                if residuals[index, row, column] != NONE:
+                    total += residuals[index, row, column]
+        dx = xs[index] * rebin + half - x[k]
+        dy = ys[index] * rebin + half - y[k]
+        step = begin[k] + int((dx * cosine + dy * sine - low[k, 0]) / STEP_PIXELS)
+        step = min(max(step, begin[k]), begin[k + 1] - 1)
+        weight[step] += total
+        across[step] += total * (dy * cosine - dx * sine)
     for k in range(clusters):
         total = 0.0
         known = 0

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from analyzer.kernels.arrays import F32, I32, I64, U16
 from analyzer.kernels.frame import DEFECT, ROW_SQUARES, ROW_SUM, ROW_USED, SCALE
+from analyzer.kernels.pixels import NONE
 
 Mask = npt.NDArray[np.bool_]
 
@@ -31,27 +32,19 @@ def exclude_clusters(
 
 
 def sum_clusters(
-    frame: U16,
-    level: U16,
-    noise: F32,
-    shift: I64,
-    cimax: int,
-    nsigma: float,
-    rebin: int,
-    labels: I32,
-    cores: I32,
+    residual: I64, noise: F32, nsigma: float, rebin: int, labels: I32, cores: I32
 ) -> I64:
     """Return the sums of each cluster, (clusters, 16); see the kernel.
 
+    :param residual: (rows, columns) of all pixels, `NONE` where they take no part.
     :param labels: (macro rows, macro columns), with rim; `cores` is the same without.
     """
-    valid = (level != DEFECT) & (frame < cimax)
-    residual = frame.astype(np.int64) * SCALE - level - shift[:, np.newaxis]
-    is_hit = residual > nsigma * SCALE * noise.astype(np.float64)
-    whole = to_pixels(labels, rebin, frame.shape)
-    core = to_pixels(cores, rebin, frame.shape)
-    ys = np.arange(frame.shape[0])[:, np.newaxis] + np.zeros(frame.shape, np.int64)
-    xs = np.arange(frame.shape[1])[np.newaxis, :] + np.zeros(frame.shape, np.int64)
+    valid = residual != NONE
+    is_hit = (residual > nsigma * SCALE * noise.astype(np.float64)) & (noise > 0)
+    whole = to_pixels(labels, rebin, residual.shape)
+    core = to_pixels(cores, rebin, residual.shape)
+    ys = np.arange(residual.shape[0])[:, np.newaxis] + np.zeros(residual.shape, np.int64)
+    xs = np.arange(residual.shape[1])[np.newaxis, :] + np.zeros(residual.shape, np.int64)
     sums = []
     for label in range(1, int(labels.max(initial=0)) + 1):
         everything = valid & (whole == label)

@@ -8,11 +8,13 @@ from sklearn.cluster import DBSCAN
 
 from analyzer.frames import as_frame
 from analyzer.kernels import dbscan, detect, frame, measure, pedestal, rim
+from analyzer.kernels.pixels import NONE, gather_residuals
 from analyzer.reference import dbscan as dbscan_twin
 from analyzer.reference import detect as detect_twin
 from analyzer.reference import frame as frame_twin
 from analyzer.reference import measure as measure_twin
 from analyzer.reference import pedestal as pedestal_twin
+from analyzer.reference import pixels as pixels_twin
 from analyzer.reference import rim as rim_twin
 
 seeds = st.integers(0, 2**32 - 1)
@@ -216,13 +218,18 @@ def test_sums_of_clusters_are_exact(seed, n_rows, n_columns, rebin):
     measure.exclude_clusters(pixels, level, 5000, 300, rebin, ys, xs, n, rest)
     twin = measure_twin.exclude_clusters(pixels, level, 5000, 300, rebin, labels, rows)
     np.testing.assert_array_equal(rest, twin)
-    noise = np.full(pixels.shape, 3.0, np.float32)
+    noise = np.where(level == frame.DEFECT, 0, np.float32(3)).astype(np.float32)
     shift = random.integers(-20, 20, n_rows)
+    values = np.empty((n, rebin, rebin), np.int32)
+    gather_residuals(pixels, level, shift, 5000, ys, xs, values)
+    residual = pixels_twin.residuals(pixels, level, shift, 5000)
+    for y, x, inner in zip(ys, xs, values, strict=False):
+        there = residual[y * rebin : (y + 1) * rebin, x * rebin : (x + 1) * rebin]
+        np.testing.assert_array_equal(inner[: there.shape[0], : there.shape[1]], there)
+        assert (inner == NONE).sum() == rebin**2 - there.size + (there == NONE).sum()
     got = np.zeros((count, measure.N_SUMS), np.int64)
-    measure.sum_clusters(
-        pixels, level, noise, shift, 5000, 0.6, rebin, labels, ys, xs, n_core, n, got
-    )
-    wanted = measure_twin.sum_clusters(pixels, level, noise, shift, 5000, 0.6, rebin, labels, cores)
+    measure.sum_clusters(values, noise, 0.6, labels, ys, xs, n_core, got)
+    wanted = measure_twin.sum_clusters(residual, noise, 0.6, rebin, labels, cores)
     np.testing.assert_array_equal(got, wanted)
 
 
