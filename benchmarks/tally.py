@@ -56,19 +56,23 @@ class Tally:
             )
 
     def figures(self, name: str) -> dict[str, float]:
-        """Return the figures, with the kind in their names."""
-        ratios = np.array(self.ratios or [math.nan])
-        return {
-            f"efficiency_{name}": self.found / max(1, self.placed),
-            f"placed_{name}": self.placed,
-            f"bias_{name}": float(ratios.mean() - 1),
-            f"abs_bias_{name}": float(abs(ratios.mean() - 1)),
-            f"rms_{name}": float(ratios.std()),
-            f"position_{name}_px": float(np.median(self.distances or [math.nan])),
-            f"one_piece_{name}": self.whole / max(1, self.placed),
-            f"splits_{name}": self.splits,
-            f"merges_{name}": self.merges,
-        }
+        """Return the figures, with the kind in their names; without those that nothing tells."""
+        figures: dict[str, float] = {}
+        if self.placed:
+            figures = {
+                f"efficiency_{name}": self.found / self.placed,
+                f"placed_{name}": self.placed,
+                f"one_piece_{name}": self.whole / self.placed,
+                f"splits_{name}": self.splits,
+                f"merges_{name}": self.merges,
+            }
+        if self.ratios:
+            ratios = np.array(self.ratios)
+            figures[f"bias_{name}"] = float(ratios.mean() - 1)
+            figures[f"abs_bias_{name}"] = abs(figures[f"bias_{name}"])
+            figures[f"rms_{name}"] = float(ratios.std())
+            figures[f"position_{name}_px"] = float(np.median(self.distances))
+        return figures
 
 
 def _owners(

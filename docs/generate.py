@@ -112,6 +112,123 @@ file that is still being written ends in `.partial`.
 """
 
 
+_BESIDE_CYGNO = """### Beside CYGNO's
+
+Names are CYGNO's (CYGNUS-RD/reconstruction, branch winter23: `clusterTools.py`, `treeVars.py`).
+How clusters are found is told in [how clusters are found](../explanation/clusters.md).
+
+**Positions.** x is the column and y the row of the raw frame. CYGNO turns frames first: its x is
+our row, its y our column from the other side, `x = row`, `y = columns - 1 - column`. So its
+`sc_xmin`, `sc_xmax` are our `sc_ymin`, `sc_ymax`; its `sc_ymin` is `columns - 1 - sc_xmax`, its
+`sc_ymax` `columns - 1 - sc_xmin`; an angle of ours is `theta - pi/2` there, modulo pi. The [ROOT
+file](root.md) has CYGNO's.
+"""
+
+_DEFINITIONS = (
+    (
+        "`sc_size`",
+        "pixels without saturated ones; tracks with a rim of `Margin` macro-pixels",
+        "all 16 pixels of each macro-pixel",
+    ),
+    (
+        "`sc_nhits`",
+        "without the rim, defects and saturated pixels",
+        "all that the zero suppression left",
+    ),
+    (
+        "`sc_integral`",
+        "raw light; a defect has its neighbours' mean; rows without their common shift",
+        "response of lens and sensor corrected before; hot pixels as they are",
+    ),
+    (
+        "`sc_corrintegral`",
+        "corrected for the response (`Vignetting map`)",
+        "another thing: corrected for the saturation of the gain",
+    ),
+    (
+        "`sc_energy`",
+        "`sc_corrintegral` / `ADU per keV`",
+        "by slices, from a calibration of its own; -1 without",
+    ),
+    (
+        "`sc_pathlength`",
+        "in steps of 16 pixels along the axis",
+        "length of the skeleton; -1 without calibration",
+    ),
+    (
+        "`sc_rms`",
+        "without the rim",
+        "the same of all pixels",
+    ),
+    (
+        "`sc_xmean`, `sc_ymean`",
+        "weights are the light, without the rim, negative pixels too",
+        "negative pixels as 0",
+    ),
+    (
+        "`sc_theta`",
+        "rad, of the light's main axis",
+        "degrees, of the first eigenvector of the macro-pixels' places, be it the main one or not",
+    ),
+    (
+        "`sc_length`, `sc_width`",
+        "extent of macro-pixels over threshold, both ends included",
+        "of all pixels, end to end",
+    ),
+    (
+        "`sc_longrms`, `sc_latrms`",
+        "of the light, from its moments",
+        "of a rotated image, in which a pixel may replace another",
+    ),
+    (
+        "`sc_lfullrms`, `sc_tfullrms`",
+        "profile in bins of 2 pixels",
+        "bins as wide as the light's statistics ask for",
+    ),
+    (
+        "`sc_lp0*`, `sc_tp0fwhm`",
+        "the highest peak; place from the centre",
+        "of the peaks found the last along the axis; place from the beginning; -999 without",
+    ),
+    (
+        "`sc_*gaussmean`",
+        "from the centre",
+        "from the beginning of the profile",
+    ),
+    (
+        "`sc_*gaussamp`",
+        "ADU per pixel",
+        "ADU per bin",
+    ),
+    (
+        "`sc_*chi2`",
+        "over degrees of freedom, with the noise of the pixels",
+        "not divided, errors from the histogram",
+    ),
+    (
+        "`sc_*status`",
+        "0 is good",
+        "ROOT's status of the covariance matrix: 3 is good",
+    ),
+    (
+        "`sc_pearson`",
+        "correlation of column and row",
+        "always 999",
+    ),
+    (
+        "`sc_nmacro`, `flags`",
+        "",
+        "not there",
+    ),
+    (
+        "`redpix_*`",
+        "clusters above `Keep from` but for sparks; 1/32 ADU",
+        "above 850 ADU and shorter than 1e5; 0.1 ADU",
+    ),
+)
+"""Column, what it is here, what it is in CYGNO's reconstruction."""
+
+
 _FIGURES = """One row: those figures of the summary (below) that are numbers, as float64, nan where
 nothing is known.
 """
@@ -135,6 +252,10 @@ def results_page() -> str:
         fields = dtype.fields or {}
         lines += [f"| `{c}` | {fields[c][0]} | {text} |" for c, text in titles(dtype).items()]
         lines.append("")
+        if name == "clusters":
+            lines += [_BESIDE_CYGNO, "| column | here | CYGNO |", "|---|---|---|"]
+            lines += [f"| {' | '.join(row)} |" for row in _DEFINITIONS]
+            lines.append("")
     lines += [_SUMMARY_HEAD, "| key | type | meaning |", "|---|---|---|"]
     lines += [f"| `{key.key}` | {key.kind.__name__} | {key.meaning} |" for key in KEYS]
     return "\n".join(lines) + "\n"

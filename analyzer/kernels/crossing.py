@@ -22,13 +22,13 @@ ANGLES = 90
 HALF_WIDTH = 3.0
 """Macro-pixels up to this far from a line may belong to it."""
 
-MIN_ARM = 8.0
+MIN_ARM = 6.0
 """A line goes on beyond another one for at least this long [macro-pixels]."""
 
 MIN_LENGTH = 20.0
 """A line is at least this long [macro-pixels]."""
 
-MIN_SINE = math.sin(0.15)
+MIN_SINE = math.sin(0.3)
 """Lines differ at least that much in direction."""
 
 MIN_EXPLAINED = 0.9
