@@ -292,6 +292,10 @@ TRIGGER: Final = np.dtype(
         (("sum of the charges of the PMTs after the baseline [pC]", "charge"), np.float32),
         (("sum of the charges of the PMTs' pulses [pC]", "pulse_charge"), np.float32),
         (("longest time over threshold of a PMT [ns]", "tot"), np.float32),
+        (("noise of the sum of the PMTs' waveforms [mV]", "sum_noise"), np.float32),
+        (("largest excursion of that sum [mV]", "sum_amplitude"), np.float32),
+        (("pulses of that sum", "sum_pulses"), np.uint16),
+        (("time over threshold of that sum [ns]", "sum_tot"), np.float32),
     ]
 )
 """One row for each trigger, whatever number of boards recorded it."""

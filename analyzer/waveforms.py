@@ -81,7 +81,7 @@ class WaveformAnalysis:
         boards = header.boards
         counts = [board.triggers * board.channels if board.samples > 1 else 0 for board in boards]
         n_rows = sum(counts)
-        rows = np.zeros(n_rows, WAVEFORM)
+        rows = np.zeros(n_rows + 1, WAVEFORM)
         pulses = np.zeros(ROOM * n_rows, PULSE)
         triggers = np.zeros(sum([board.triggers for board in boards]), TRIGGER)
         clock = self._settings.trigger_clock
@@ -115,7 +115,7 @@ class WaveformAnalysis:
             int(TriggerFlag.NOT_ON_ALL_BOARDS),
         )
         pulses.resize(n_pulses, refcheck=False)  # a copy would take 5 us
-        return rows, pulses, triggers[:n_triggers]
+        return rows[:n_rows], pulses, triggers[:n_triggers]
 
     def _correction(self, board: BoardHeader) -> tuple[Rows, Rows, Rows, Rows]:
         """Return start cells, chosen channels, and the tables by cell and by sample."""

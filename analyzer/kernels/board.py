@@ -3,11 +3,10 @@
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import I32, U16, U64, Bools, Records, Row
+from analyzer.kernels.arrays import F64, I32, U16, U64, Bools, Records, Row
 from analyzer.kernels.pulses import (
     BLOCK,
     FULL,
-    HALF,
     SMOOTH,
     find_pulses,
     measure_width,
@@ -54,6 +53,7 @@ SETUP = np.dtype(
 )
 """What the kernels must know of a board; the same for all events of a run."""
 
+_i4 = np.int32
 _i8 = np.int64
 
 
@@ -67,6 +67,7 @@ def _measure(
     lows: I32,
     highs: I32,
     peaks: I32,
+    widths: F64,
     row: Row,
     pulses: Records,
     n: int,
@@ -86,6 +87,8 @@ def _measure(
     row.amplitude = (baseline - lowest) / scale
     row.peak_sample = place
     row.charge = below * picocoulombs
+    row.n_pulses = 0
+    row.tot = 0
     threshold = setup.sigmas * noise
     if baseline - lowest < threshold or baseline <= lowest or samples < SMOOTH:
         return n
@@ -107,6 +110,7 @@ def _measure(
         setup.prominence,
         setup.width,
         peaks,
+        widths,
     )
     row.n_pulses = found
     zero = 5 * baseline_sum
@@ -115,7 +119,6 @@ def _measure(
         peak, base = peaks[index, 0], peaks[index, 1]
         level = _i8(smoothed[peak])
         prominence = float(n_baseline * (_i8(base) - level))
-        half, _, _ = measure_width(smoothed, peak, zero, n_baseline, prominence, HALF)
         full, begin, end = measure_width(smoothed, peak, zero, n_baseline, prominence, FULL)
         first, last = int(np.ceil(begin)), int(end)
         area = _i8(0)
@@ -128,7 +131,7 @@ def _measure(
         pulse.time = peak * period_ns
         pulse.height = (zero - n_baseline * level) / unit
         pulse.prominence = prominence / unit
-        pulse.half_width = half * period_ns
+        pulse.half_width = widths[index] * period_ns
         pulse.full_width = full * period_ns
         pulse.charge = ((last + 1 - first) * baseline - area) * picocoulombs
         n += 1
@@ -173,7 +176,8 @@ def analyze_board(
     :param tags: (triggers,) uint64, time tags; see `place_triggers`, also for the two times.
     :param start_cells: (triggers,) int32; `chosen` (channels,) tells which channels are corrected
         with the tables; see `correct_cells` and `remove_dips`.
-    :param rows: in and out, zeros with the fields of `dtypes.WAVEFORM`; filled from `first_row` on.
+    :param rows: in and out, zeros with the fields of `dtypes.WAVEFORM`; filled from `first_row` on,
+        and the last one is used for sums.
     :param pulses: out, fields of `dtypes.PULSE`, from `n_pulses` on.
     :param triggers: in and out, zeros with the fields of `dtypes.TRIGGER`, of which `n_triggers`
         are filled by the boards before.
@@ -186,9 +190,9 @@ def analyze_board(
     least_channels = max(2, int(np.ceil(setup.least_part * np.count_nonzero(chosen))))
     smoothed = np.empty(samples, np.uint16)
     fixed = np.empty((channels if any_chosen else 0, samples), np.int32)
-    smoothed_wide = np.empty(samples if any_chosen or is_wide else 0, np.int32)
+    summed, smoothed_wide = np.empty((2, samples), np.int32)
     lows, highs = np.empty(samples // BLOCK + 1, np.int32), np.empty(samples // BLOCK + 1, np.int32)
-    peaks = np.empty((ROOM, 2), np.int32)
+    peaks, widths = np.empty((ROOM, 2), np.int32), np.empty(ROOM)
     places = np.empty(count, np.int32)
     n_triggers = place_triggers(
         tags,
@@ -238,6 +242,7 @@ def analyze_board(
                     lows,
                     highs,
                     peaks,
+                    widths,
                     row,
                     pulses,
                     n_pulses,
@@ -253,6 +258,7 @@ def analyze_board(
                     lows,
                     highs,
                     peaks,
+                    widths,
                     row,
                     pulses,
                     n_pulses,
@@ -267,6 +273,7 @@ def analyze_board(
                     lows,
                     highs,
                     peaks,
+                    widths,
                     row,
                     pulses,
                     n_pulses,
@@ -286,4 +293,54 @@ def analyze_board(
                 setup.pmt_saturated,
                 triggers[places[trigger]],
             )
+            scale = 1 if is_wide else SCALE
+            if _add_pmts(waveforms[trigger], fixed, is_better, chosen, setup.pmts, scale, summed):
+                row = rows[len(rows) - 1]
+                _measure(
+                    summed,
+                    scan(summed),
+                    scale,
+                    setup,
+                    smoothed_wide,
+                    lows,
+                    highs,
+                    peaks,
+                    widths,
+                    row,
+                    pulses,
+                    len(pulses),
+                )
+                found = triggers[places[trigger]]
+                found.sum_noise = row.noise * setup.millivolts
+                found.sum_amplitude = row.amplitude * setup.millivolts
+                found.sum_pulses = row.n_pulses
+                found.sum_tot = row.tot
     return n_pulses, n_triggers
+
+
+@njit(nogil=True, cache=True)
+def _add_pmts(
+    raw: U16,
+    fixed: I32,
+    is_better: bool,
+    chosen: Bools,
+    pmts: np.uint64,
+    scale: int,
+    summed: I32,
+) -> bool:
+    """Sum the waveforms of the PMTs, corrected where they are; False if there are none."""
+    summed[:] = 0
+    is_any = False
+    factor = _i4(scale)
+    for channel in range(min(raw.shape[0], 64)):
+        if (pmts >> np.uint64(channel)) & np.uint64(1):
+            is_any = True
+            if is_better and chosen[channel]:
+                part = fixed[channel]
+                for sample in range(summed.shape[0]):
+                    summed[sample] = _i4(summed[sample] + part[sample])
+            else:
+                values = raw[channel]
+                for sample in range(summed.shape[0]):
+                    summed[sample] = _i4(summed[sample] + _i4(_i4(values[sample]) * factor))
+    return is_any

@@ -11,7 +11,7 @@ the baseline: so all comparisons are exact.
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import I32, U16
+from analyzer.kernels.arrays import F64, I32, U16
 
 SMOOTH = 5
 """Samples of the moving average (CYGNO's waveform.py)."""
@@ -74,6 +74,7 @@ def find_pulses(
     prominence_part: float,
     min_width: float,
     peaks: I32,
+    widths: F64,
 ) -> int:
     """Find the peaks of a smoothed waveform whose pulses go down.
 
@@ -82,6 +83,7 @@ def find_pulses(
     prominence is at least `min_width`: find_peaks with height, prominence and width.
 
     :param peaks: out, (room, 2) int32: sample of the peak, S at its base.
+    :param widths: out, (room,), width at `HALF` of the prominence [samples].
     :returns: number of peaks, those without room as well.
     """
     lowest, highest = lows[0], highs[0]
@@ -128,6 +130,7 @@ def find_pulses(
                             if found < peaks.shape[0]:
                                 peaks[found, 0] = peak
                                 peaks[found, 1] = base
+                                widths[found] = width
                             found += 1
             i = ahead
     return found
@@ -195,26 +198,21 @@ def measure_width(
     :param prominence: in the unit of x.
     """
     height = float(zero - n_baseline * _i4(smoothed[peak])) - prominence * part
+    last = int(np.ceil((zero - height) / n_baseline)) - 1  # x is above the height up to this S
     i = peak
-    here = float(zero - n_baseline * _i4(smoothed[i]))
-    before = here
-    while height < here:
+    while smoothed[i] <= last:
         i -= 1
-        before = here
-        here = float(zero - n_baseline * _i4(smoothed[i]))
     begin = float(i)
-    if here < height:
-        begin += (height - here) / (before - here)
-    i = peak
     here = float(zero - n_baseline * _i4(smoothed[i]))
-    before = here
-    while height < here:
-        i += 1
-        before = here
-        here = float(zero - n_baseline * _i4(smoothed[i]))
-    end = float(i)
     if here < height:
-        end -= (height - here) / (before - here)
+        begin += (height - here) / (float(zero - n_baseline * _i4(smoothed[i + 1])) - here)
+    i = peak
+    while smoothed[i] <= last:
+        i += 1
+    end = float(i)
+    here = float(zero - n_baseline * _i4(smoothed[i]))
+    if here < height:
+        end -= (height - here) / (float(zero - n_baseline * _i4(smoothed[i - 1])) - here)
     return end - begin, begin, end
 
 

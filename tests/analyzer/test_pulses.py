@@ -23,7 +23,7 @@ def smooth(values):
 def find(values, baseline, n_baseline, noise, *, part=PROMINENCE, width=WIDTH, room=64):
     """Return peaks, all that were found, and x: heights in units of 1 / (5 * n_baseline)."""
     smoothed, lows, highs, n = smooth(values)
-    peaks = np.empty((room, 2), np.int32)
+    peaks, widths = np.empty((room, 2), np.int32), np.empty(room)
     found = pk.find_pulses(
         smoothed,
         len(values),
@@ -37,7 +37,9 @@ def find(values, baseline, n_baseline, noise, *, part=PROMINENCE, width=WIDTH, r
         part,
         width,
         peaks,
+        widths,
     )
+    assert (widths[: min(found, room)] >= width).all()
     return peaks[: min(found, room)], found, 5 * baseline - n_baseline * smoothed.astype(np.int64)
 
 

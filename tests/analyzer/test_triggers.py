@@ -130,6 +130,26 @@ def test_pmts_are_summed_and_counted_in_coincidence():
     assert other["pmts"] == 2
 
 
+def test_light_too_faint_for_each_pmt_shows_in_their_sum():
+    random = np.random.default_rng(4)
+    header = board([ticks(200)], 1742)
+    waves = flat(header).astype(np.float64)
+    waves += random.normal(0, 3, waves.shape)
+    waves[0, 1:5, 250:270] -= 11
+    waves = np.rint(waves).astype(np.uint16)
+    triggers, rows, _ = triggers_of(header, waveforms=[waves], pulse_prominence=0.5)
+    (trigger,) = triggers
+    millivolts = 1000 / 4096
+    assert (rows["n_pulses"] == 0).all()
+    assert trigger["sum_pulses"] == 1
+    assert trigger["sum_tot"] >= 10
+    assert trigger["sum_noise"] == pytest.approx(2 * 3 * millivolts, rel=0.25)
+    assert trigger["sum_amplitude"] == pytest.approx(44 * millivolts, rel=0.4)
+    assert len(rows) == 6
+    (none,), _, _ = triggers_of(header, waveforms=[waves], pmt_channels=())
+    assert (none["sum_pulses"], none["sum_amplitude"]) == (0, 0)
+
+
 def test_a_pmt_at_the_end_of_the_range_flags_its_trigger():
     header = board([ticks(200)])
     waves = flat(header)
