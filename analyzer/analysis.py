@@ -162,10 +162,10 @@ class RunAnalysis:
             problems.append(f"no camera bank; it has: {' '.join(event) or 'none'}")
             events.append(_flagged(EventFlag.NO_CAMERA))
         rows = {
-            "events": np.concatenate(events),
-            "clusters": np.concatenate(clusters) if clusters else np.zeros(0, CLUSTER),
-            "redpix": np.concatenate(pixels) if pixels else np.zeros(0, REDPIX),
-            "tiles": np.concatenate(tiles) if tiles else np.zeros(0, TILE),
+            "events": _joined(events, EVENT),
+            "clusters": _joined(clusters, CLUSTER),
+            "redpix": _joined(pixels, REDPIX),
+            "tiles": _joined(tiles, TILE),
         }
         return rows | self._analyze_digitizers(event, rows["events"], problems)
 
@@ -266,3 +266,10 @@ def _flagged(flag: EventFlag) -> npt.NDArray[Any]:
     row["camera"] = NO_CAMERA
     row["flags"] = int(flag)
     return row
+
+
+def _joined(parts: list[npt.NDArray[Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return rows in one array. To copy rows of many fields takes long: one part stays itself."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([np.zeros(0, dtype), *parts])

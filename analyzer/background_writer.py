@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from analyzer.results import ResultsWriter
 WAITING_EVENTS: Final = 2000
 """Events whose rows may wait for the disk; about 10 MB. When it is full, the output is given up."""
 
-FLUSH_S: Final = 2.0
+FLUSH_S: Final = 10.0
 """Rows are in the file after that time at the latest."""
 
 Rows = Mapping[str, npt.NDArray[Any]]
@@ -70,18 +71,23 @@ class BackgroundWriter:
     def _run(self) -> None:
         try:
             self._writer = ResultsWriter(self.path, self._attributes)
-            is_dirty = False
+            due_s: float | None = None  # when rows that wait must be in the file
             while True:
+                left_s = None if due_s is None else due_s - time.monotonic()
                 try:
-                    rows = self._queue.get(timeout=FLUSH_S if is_dirty else None)
+                    rows = self._queue.get(timeout=None if left_s is None else max(left_s, 0.0))
                 except queue.Empty:
                     self._writer.flush()
-                    is_dirty = False
+                    due_s = None
                     continue
                 if rows is None:
                     return
                 self._writer.append(rows)
-                is_dirty = True
+                if due_s is None:
+                    due_s = time.monotonic() + FLUSH_S
+                elif time.monotonic() >= due_s:
+                    self._writer.flush()
+                    due_s = None
         except ResultsError as error:
             self.failure = str(error)
         except Exception as error:

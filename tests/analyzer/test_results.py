@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
+from analyzer import results as results_module
 from analyzer.dtypes import CLUSTER, DATASETS, EVENT, OF_THE_RUN, titles
 from analyzer.errors import ResultsError
 from analyzer.results import ResultsWriter, open_results, results_name
@@ -85,3 +86,20 @@ def test_each_column_has_a_title_and_each_row_its_event(name):
     assert (dtype.names[0] == "event") == (name not in OF_THE_RUN)
     for column, title in titles(dtype).items():
         assert title and title != column
+
+
+def test_whole_chunks_are_written_as_they_fill_and_the_rest_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(results_module, "CHUNK_BYTES", 10 * EVENT.itemsize)
+    writer = ResultsWriter(tmp_path / "r.h5", {})
+    rows = np.zeros(37, EVENT)
+    rows["event"] = np.arange(37)
+    for part in np.split(rows, [3, 12, 25]):
+        writer.append({"events": part})
+    assert len(writer._file["events"]) == 30
+    writer.flush()
+    assert len(writer._file["events"]) == 37
+    writer.append({"events": rows[:14]})
+    assert len(writer._file["events"]) == 50  # up to the end of a chunk
+    writer.close({})
+    with open_results(tmp_path / "r.h5") as results:
+        assert results["events"].tobytes() == np.concatenate([rows, rows[:14]]).tobytes()
