@@ -1,12 +1,15 @@
 """Pages of the reference that are made from the code: stream of results, questions, ROOT files."""
 
+import ast
 import inspect
 import json
 from collections.abc import Iterable, Mapping
+from enum import IntFlag
+from itertools import pairwise
 from typing import Any
 
 from analyzer.cygno_branches import CLUSTERS, EVENTS, PEAKS, REDPIXELS, WAVES
-from analyzer.dtypes import DATASETS, EVENT, untitled
+from analyzer.dtypes import DATASETS, EVENT, ClusterFlag, EventFlag, WaveformFlag, untitled
 from analyzer.questions import QUESTIONS, Question
 from analyzer.spectra import AXES
 from analyzer.stream import HEADER, RUN_HEADER, RUN_TOPIC, SCHEMA, WAITING_MESSAGES
@@ -227,3 +230,34 @@ def _branches(branches: Mapping[str, tuple[str, str]], counter: str) -> list[str
         f"| `{name}{index}/{letters[kind]}` | {text} |" for name, (kind, text) in branches.items()
     ]
     return lines
+
+
+def flag_tables() -> str:
+    """Return the flags of events, clusters and waveforms, for ``docs/reference/results.md``."""
+    lines = ["## Flags", "", "Bits of the columns `flags`; they add up."]
+    for kind in (EventFlag, ClusterFlag, WaveformFlag):
+        meanings = _meanings(kind)
+        lines += [
+            "",
+            f"### {kind.__name__}",
+            "",
+            "| bit | value | name | meaning |",
+            "|---|---|---|---|",
+        ]
+        for flag in kind:
+            bit = flag.value.bit_length() - 1
+            lines.append(f"| {bit} | {flag.value} | `{flag.name}` | {meanings[flag.name]} |")
+    return "\n".join([*lines, ""])
+
+
+def _meanings(kind: type[IntFlag]) -> dict[str | None, str]:
+    """Return the text that stands below each member of an enumeration in its source."""
+    (definition,) = ast.parse(inspect.getsource(kind)).body
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    meanings: dict[str | None, str] = {}
+    for member, text in pairwise(body):
+        if isinstance(member, ast.Assign) and isinstance(text, ast.Expr):
+            name = member.targets[0]
+            if isinstance(name, ast.Name) and isinstance(text.value, ast.Constant):
+                meanings[name.id] = " ".join(str(text.value.value).split())
+    return meanings

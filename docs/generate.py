@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.dtypes import DATASETS, titles
-from analyzer.pages import questions_page, root_page, stream_page
+from analyzer.pages import flag_tables, questions_page, root_page, stream_page
 from analyzer.quantities import QUANTITIES
 from analyzer.summary import KEYS
 from experiment.settings import Settings, describe
@@ -256,6 +256,7 @@ def results_page() -> str:
             lines += [_BESIDE_CYGNO, "| column | here | CYGNO |", "|---|---|---|"]
             lines += [f"| {' | '.join(row)} |" for row in _DEFINITIONS]
             lines.append("")
+    lines.append(flag_tables())
     lines += [_SUMMARY_HEAD, "| key | type | meaning |", "|---|---|---|"]
     lines += [f"| `{key.key}` | {key.kind.__name__} | {key.meaning} |" for key in KEYS]
     return "\n".join(lines) + "\n"

@@ -182,7 +182,7 @@ def test_a_profile_changes_the_settings(runs, command):
         assert json.loads(results.attributes["settings"])["nsigma"] == 0.8
 
 
-@pytest.mark.parametrize("name", ["", "file", "pedestal", "online"])
+@pytest.mark.parametrize("name", ["", "file", "pedestal", "online", "show"])
 def test_help_shows_examples(command, name):
     done = command(*filter(None, [name, "--help"]))
     assert done.returncode == 0
