@@ -99,12 +99,16 @@ def test_a_killed_logger(experiment: FrontendInMidas) -> None:
     run = experiment.run
     wait_until(lambda: size_of(experiment, run) > 20 * FRAME_BYTES, 60, "some frames in the file")
     experiment.world.kill("mlogger")
+    experiment.wait_for_sent(experiment.get(f"{TRIGGER}/Statistics/Events sent") + 20)
     experiment.world.ask("mtransition", "STOP")
     assert experiment.state == STATE_STOPPED
     (path,) = experiment.world.files(run)
     whole = readable(path)
     assert [event.serial_number for event in whole] == list(range(len(whole)))
     assert 15 <= len(whole) <= experiment.record["Events sent"]  # 5: the ODB dump, and the last
+    alarm = "Trigger counts differ"
+    wait_until(lambda: alarm in experiment.control.get_triggered_alarms(), 30, "an alarm")
+    assert experiment.record["Events logged"] < experiment.record["Events sent"]
     experiment.world.start_logger()
     experiment.take_good_run()
 
