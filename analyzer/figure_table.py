@@ -82,6 +82,19 @@ _SLOW_MEANINGS: Final = {
 }
 
 
+CAMERA_FIGURES: Final = {
+    "frames": (int, "frames that were analyzed"),
+    "image_mean_adu": (float, "mean of the raw pixels"),
+    "noise_adu": (float, "noise of pixels without light"),
+    "pedestal_drift_adu": (float, "level of empty pixels above the pedestal"),
+    "light_outside_adu_per_pixel": (float, "light that belongs to no cluster"),
+    "saturated_pixels_per_frame": (float, "saturated pixels of a frame"),
+    "clusters_per_frame": (float, "clusters of a frame"),
+    "defects": (int, "defects of its pedestal"),
+}
+"""Figures of each camera i, under ``cam<i>_`` and this key, where there are several cameras."""
+
+
 def image_key(quantity: str, what: str = "") -> str:
     """Return the key of an image quantity; `what` is ``std`` or nothing.
 

@@ -12,6 +12,7 @@ import numpy as np
 from analyzer.dtypes import EventFlag
 from analyzer.exact import Moments
 from analyzer.figure_table import (
+    CAMERA_FIGURES,
     FIGURES,
     IMAGE_QUANTITIES,
     PMT_QUANTITIES,
@@ -52,6 +53,22 @@ def figures_of(
     plain = {figure.key: _plain(values.get(figure.key), figure.kind) for figure in FIGURES}
     plain["limits_violated"] = ",".join(quantity.figure for quantity in violated(plain, limits))
     return plain
+
+
+def camera_figures(
+    quality: RunQuality, pedestals: Mapping[int, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the figures of each camera, ``cam<i>_`` before their keys; none of a single one."""
+    if len(quality.cameras) < 2:
+        return {}
+    found = {}
+    for camera, quantities in sorted(quality.cameras.items()):
+        known: dict[str, Any] = {image_key(name): m.mean for name, m in quantities.items()}
+        known["frames"] = quantities["noise"].count
+        known["defects"] = pedestals.get(camera, {}).get("defects")
+        for key, (kind, _) in CAMERA_FIGURES.items():
+            found[f"cam{camera}_{key}"] = _plain(known[key], kind)
+    return found
 
 
 def _plain(value: Any, kind: type) -> Any:

@@ -23,6 +23,9 @@ NO_IMAGE: Final = EventFlag.NO_CAMERA | EventFlag.BAD_FRAME | EventFlag.FAILED
 SPARK_ADU: Final = 1e7
 """Light in the clusters of a frame that makes it a spark (``reco2sql.py``: cmos_integral > 1e7)."""
 
+LIME_PIXEL_MM: Final = 0.152
+"""Where the setting Pixel size says nothing (``reco2sql.py`` has it in its cuts)."""
+
 COUNTS: Final = (
     "events",
     "frames",
@@ -116,7 +119,7 @@ class RunQuality:
     def __init__(self, settings: AnalyzerSettings) -> None:
         self.settings = settings
         self.spectrum = Spectrum(settings)
-        self.clusters = ClusterQuality()
+        self.clusters = ClusterQuality(settings.pixel_mm or LIME_PIXEL_MM)
         self.cameras: dict[int, dict[str, Moments]] = {}
         self.pmts = {name: Moments() for name in PMT_QUANTITIES}
         self.slow = {name: Moments() for name in SLOW_QUANTITIES}
@@ -188,12 +191,14 @@ class RunQuality:
 class ClusterQuality:
     """Clusters of a run as CYGNO's ``reco2sql.py`` selects them for its table SlowReco.
 
-    :param light_yield: LY, of bright tracks (see `_is_bright`) [ADU].
+    :param light: of all clusters [ADU].
+    :param bright_light: of those that count for LY, see `_is_bright` [ADU].
     :param alpha_length: of alphas [pixel].
     :param muon_density: light of muons on each pixel of their length [ADU/pixel].
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pixel_mm: float) -> None:
+        self._pixel_mm = pixel_mm
         self.light = Moments()
         self.bright_light = Moments()
         self.alpha_length = Moments()
@@ -216,16 +221,15 @@ class ClusterQuality:
         for value in (light[is_muon] / np.maximum(length[is_muon], 1)).tolist():
             self.muon_density.add(value)
 
-    @staticmethod
-    def _is_bright(clusters: Rows) -> npt.NDArray[np.bool_]:
+    def _is_bright(self, clusters: Rows) -> npt.NDArray[np.bool_]:
         """Tell which clusters count for LY.
 
-        3e4 to 3e5 ADU, sc_rms above 6, 0.152 mm times tgausssigma above 0.5 mm (LIME's pixel), in
-        the acceptance, which stands for CYGNO's 800 pixels around the centre.
+        3e4 to 3e5 ADU, sc_rms above 6, tgausssigma above 0.5 mm, in the acceptance, which stands
+        for CYGNO's 800 pixels around the centre.
         """
         light = clusters["sc_integral"]
         is_bright = (light > 3e4) & (light < 3e5) & (clusters["sc_rms"] > 6)
-        is_bright &= 0.152 * clusters["sc_tgausssigma"] > 0.5
+        is_bright &= self._pixel_mm * clusters["sc_tgausssigma"] > 0.5
         is_bright &= clusters["flags"] & np.uint16(ClusterFlag.OUTSIDE) == 0
         return np.asarray(is_bright)
 

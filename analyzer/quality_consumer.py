@@ -10,7 +10,7 @@ import numpy as np
 from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.consumer import Consumer, Rows
 from analyzer.dtypes import FIGURES_ROW
-from analyzer.figures import figures_of
+from analyzer.figures import camera_figures, figures_of
 from analyzer.limits import limits_of
 from analyzer.quality import RunQuality
 from analyzer.quantities import QUANTITIES
@@ -36,6 +36,7 @@ class QualityConsumer(Consumer):
         self._fit_due_s = 0.0
         self._end_time = 0
         self._figures: dict[str, Any] = {}
+        self._cameras: dict[str, Any] = {}
 
     def take(self, result: EventResult) -> None:
         """Add an event."""
@@ -67,6 +68,7 @@ class QualityConsumer(Consumer):
         """Return the run's figures, one row of `FIGURES_ROW`, and its mean image."""
         analysis = self.analysis
         conditions = analysis.conditions
+        pedestals = {camera: used.summary() for camera, used in analysis.pedestals().items()}
         self._figures = figures_of(
             self.quality,
             self.quality.spectrum.fit(),
@@ -74,9 +76,10 @@ class QualityConsumer(Consumer):
             analysis.slow.at_begin,
             conditions.exposure_s,
             self._duration_s(),
-            {camera: pedestal.summary() for camera, pedestal in analysis.pedestals().items()},
+            pedestals,
             limits_of(conditions.odb),
         )
+        self._cameras = camera_figures(self.quality, pedestals)
         row = np.zeros(1, FIGURES_ROW)
         for name in FIGURES_ROW.names or ():
             value = self._figures[name]
@@ -91,7 +94,7 @@ class QualityConsumer(Consumer):
             attributes = results.attributes
         summary = summary_of(
             attributes,
-            self._figures,
+            {**self._figures, **self._cameras},
             analysis.conditions.odb,
             record.events_sent,
             self._duration_s(),

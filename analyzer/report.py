@@ -36,6 +36,7 @@ STYLE: Final[dict[Any, Any]] = {
     "axes.edgecolor": panels.GREY,
     "axes.labelcolor": panels.INK,
     "axes.labelsize": 6.5,
+    "axes.formatter.useoffset": False,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "xtick.labelsize": 6,
@@ -109,15 +110,28 @@ def draw_report(results: Results, camera: int | None = None) -> Any:
     limits = _limits(attributes)
     beyond = violated(values, limits)
     _draw_head(figure, attributes, values, beyond)
-    _draw_images(figure, results, settings, camera)
+    shown = _camera_shown(results, camera)
+    _draw_images(figure, results, settings, shown)
     _draw_spectra(figure, results, settings)
-    _draw_times(figure, results, limits)
+    _draw_times(figure, results, limits, shown)
     _draw_table(figure, values, limits, beyond)
     figure.text(
         0.07, 0.012, f"cygno-daq {attributes['software_version']}, {results.path.name}",
         fontsize=6, color=panels.GREY,
     )  # fmt: skip
     return figure
+
+
+def _camera_shown(results: Results, chosen: int | None) -> int:
+    """Return the camera whose images are drawn: the one that was chosen, or the first.
+
+    :raises ResultsError: if there is no such camera.
+    """
+    cameras: list[int] = np.unique(results["mean_image"]["camera"]).tolist() or [0]
+    if chosen is not None and chosen not in cameras:
+        known = ", ".join(map(str, cameras))
+        raise ResultsError(f"{results.path} has no frames of camera {chosen}; it has: {known}")
+    return cameras[0] if chosen is None else chosen
 
 
 def _figures(results: Results) -> dict[str, Any]:
@@ -221,15 +235,8 @@ def _rule(left: float, right: float, height: float) -> Any:
 # the panels --------------------------------------------------------------------------------------
 
 
-def _draw_images(
-    figure: Any, results: Results, settings: AnalyzerSettings, chosen: int | None
-) -> None:
+def _draw_images(figure: Any, results: Results, settings: AnalyzerSettings, camera: int) -> None:
     cells = results["mean_image"]
-    cameras = np.unique(cells["camera"]).tolist() or [0]
-    if chosen is not None and chosen not in cameras:
-        known = ", ".join(map(str, cameras))
-        raise ResultsError(f"{results.path} has no frames of camera {chosen}; it has: {known}")
-    camera = cameras[0] if chosen is None else chosen
     panels.draw_mean_image(figure.add_axes((0.085, 0.66, 0.385, 0.2)), cells, camera)
     used = json.loads(results.attributes.get("pedestals") or "{}").get(str(camera))
     axes = figure.add_axes((0.585, 0.66, 0.345, 0.2))
@@ -250,9 +257,9 @@ def _draw_spectra(figure: Any, results: Results, settings: AnalyzerSettings) -> 
     panels.draw_pmt_charge(axes, results["waveforms"], settings)
 
 
-def _draw_times(figure: Any, results: Results, limits: Mapping[str, Limit]) -> None:
+def _draw_times(figure: Any, results: Results, limits: Mapping[str, Limit], camera: int) -> None:
     events, quality = results["events"], results["quality"]
-    good = panels.is_image(events)
+    good = panels.is_image(events) & (events["camera"] == camera)
     time_axis = panels.TimeAxis(events[good], int(results.attributes["begin_time"]))
     rows = quality[good]
     watched = {key: (one.low, one.high) for key, one in limits.items() if one.enabled}
@@ -269,7 +276,7 @@ def _draw_times(figure: Any, results: Results, limits: Mapping[str, Limit]) -> N
         shared = all_axes[0] if all_axes else None
         all_axes.append(figure.add_axes(box, sharex=shared))
         all_axes[-1].tick_params(labelbottom=number == len(curves))
-    panels.title(all_axes[0], "In time")
+    panels.title(all_axes[0], "In time", f"camera {camera}")
     for axes, (column, label, color, limit) in zip(all_axes, curves, strict=False):
         values = rows[column].astype(np.float64)
         panels.draw_in_time(axes, time_axis.of_events, values, color, label, limit)

@@ -180,6 +180,7 @@ def draw_spectrum(axes: Any, spectrum: Spectrum, fit: PeakFit, adu_per_kev: floa
     shown = counts[(edges[:-1] >= spectrum.low) & (edges[:-1] < end)].max(initial=0)
     axes.set_ylim(0, max(1.5, 1.45 * float(shown)))
     axes.set_xlabel("sc_corrintegral [ADU]")
+    axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel(f"spots / {per_bin * spectrum.width:.0f} ADU")
     energy = axes.secondary_xaxis(
         "top", functions=(lambda adu: adu / adu_per_kev, lambda kev: kev * adu_per_kev)
@@ -210,6 +211,8 @@ def draw_pmt_charge(axes: Any, waveforms: Rows, settings: AnalyzerSettings) -> N
     if most > 30:
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.7)
+    else:
+        axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xlabel("charge [pC], what is beyond at the ends")
     axes.set_ylabel("waveforms")
@@ -306,7 +309,9 @@ def draw_slow_control(
         x = time_axis.of_readings(readings)
         target.plot(x, readings["value"], ".-", color=color, lw=0.9, ms=2.5)
         target.set_ylabel(label, color=color, fontsize=6.5)
-        target.margins(y=0.3)
+        low, high = float(readings["value"].min()), float(readings["value"].max())
+        around = max(0.3 * (high - low), 0.1)
+        target.set_ylim(low - around, high + around)
     if is_empty:
         axes.text(
             0.5, 0.5, "no readings of gas pressure and temperature", transform=axes.transAxes,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.dtypes import DATASETS, titles
+from analyzer.figure_table import CAMERA_FIGURES
 from analyzer.pages import flag_tables, questions_page, root_page, stream_page
 from analyzer.quantities import QUANTITIES
 from analyzer.summary import KEYS
@@ -259,6 +260,10 @@ def results_page() -> str:
     lines.append(flag_tables())
     lines += [_SUMMARY_HEAD, "| key | type | meaning |", "|---|---|---|"]
     lines += [f"| `{key.key}` | {key.kind.__name__} | {key.meaning} |" for key in KEYS]
+    lines += [
+        f"| `cam<i>_{key}` | {kind.__name__} | of camera i alone, where there are several: {text} |"
+        for key, (kind, text) in CAMERA_FIGURES.items()
+    ]
     return "\n".join(lines) + "\n"
 
 

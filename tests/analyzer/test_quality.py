@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from analyzer.dtypes import ClusterFlag, EventFlag
 from analyzer.exact import Moments
-from analyzer.figure_table import FIGURES
-from analyzer.figures import figures_of
+from analyzer.figure_table import CAMERA_FIGURES, FIGURES
+from analyzer.figures import camera_figures, figures_of
 from analyzer.limits import limits_of
 from analyzer.quality import RunQuality
 from analyzer.settings import AnalyzerSettings
@@ -118,6 +118,21 @@ def test_a_runs_figures_are_those_of_its_events():
     assert found["cygno_ltime_s"] == pytest.approx(58.0)
     assert found["fe55_fit_status"] == "too few"
     assert found["fe55_peak_adu"] is None
+
+
+def test_several_cameras_have_figures_of_their_own():
+    quality = RunQuality(AnalyzerSettings())
+    for index, (camera, noise) in enumerate(((0, 2.0), (1, 20.0), (0, 3.0))):
+        quality.add(make_rows(index, camera=camera, noise=noise, spots=(1000,) * camera))
+    found = camera_figures(quality, {0: {"defects": 3}, 1: {"defects": 40}})
+    assert (found["cam0_noise_adu"], found["cam1_noise_adu"]) == (2.5, 20.0)
+    assert (found["cam0_frames"], found["cam1_frames"]) == (2, 1)
+    assert (found["cam0_clusters_per_frame"], found["cam1_clusters_per_frame"]) == (0.0, 1.0)
+    assert (found["cam0_defects"], found["cam1_defects"]) == (3, 40)
+    assert set(found) == {f"cam{i}_{key}" for i in (0, 1) for key in CAMERA_FIGURES}
+    alone = RunQuality(AnalyzerSettings())
+    alone.add(make_rows(0))
+    assert camera_figures(alone, {}) == {}
 
 
 def test_cygnos_selections_are_those_of_reco2sql():
