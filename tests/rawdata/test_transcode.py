@@ -149,6 +149,17 @@ def test_frames_of_other_shapes_need_their_columns(run: Any, plain: Path, tmp_pa
     assert (result["frames"], result["frames_kept"]) == (1, 0)
 
 
+def test_the_fast_method_is_there_for_all_commands(run: Any, plain: Path, tmp_path: Path) -> None:
+    status, out, _ = run("shrink", plain, "--method", "fast", "-o", tmp_path / "fast", "--json")
+    assert status == 0
+    output = Path(json.loads(out)["output"])
+    assert "CRC32C of compressed frames: 2 of 2 agree" in run("check", output)[1]
+    assert "(fast)" in run("dump", output)[1]
+    back = json.loads(run("expand", output, "-o", tmp_path / "back", "--json")[1])["output"]
+    assert Path(back).read_bytes() == plain.read_bytes()
+    assert run("shrink", plain, "--method", "thin", "-o", tmp_path / "thin")[0] == 2
+
+
 def test_files_go_beside_the_old_ones_if_nothing_is_said(
     run: Any, plain: Path, tmp_path: Path
 ) -> None:
