@@ -16,7 +16,7 @@ from analyzer.kernels.dbscan import clear_labels, dbscan, keep_clusters
 from analyzer.kernels.detect import find_lit
 from analyzer.kernels.pieces import N_AXES, join_in_line, join_near, measure_axes
 from analyzer.kernels.pixels import gather_residuals
-from analyzer.kernels.rim import add_rim, mark_tracks
+from analyzer.kernels.rim import add_rim, mark_tracks, trim_spots
 from analyzer.kernels.tiles import average_tiles
 from analyzer.levels import Levels
 from analyzer.measure import measure_clusters
@@ -51,7 +51,7 @@ class ImageAnalysis:
         self._sums = np.zeros(macro, np.int32)
         self._rows = np.zeros((rows, 7), np.int64)
         self._row_light = np.zeros(macro[0], np.int64)
-        self._mark = np.zeros(macro, np.uint8)
+        self._mark = np.zeros(macro, np.uint16)
         self._labels = np.zeros(macro, np.int32)
         self._ys = np.zeros(macro[0] * macro[1], np.int32)
         self._xs = np.zeros(macro[0] * macro[1], np.int32)
@@ -229,6 +229,7 @@ class ImageAnalysis:
         mark_tracks(
             labels, ys, xs, n_core, settings.track_macro, settings.track_elongation, is_track
         )
+        n_core = trim_spots(mark, labels, ys, xs, n_core, is_track, settings.spot_edge)
         n = add_rim(labels, is_track, settings.margin_macro, ys, xs, n_core)
         return found, n_core, n, not dropped
 

@@ -157,6 +157,13 @@ class AnalyzerSettings(Settings):
         "a track has at least this rms along its axis over that across",
         ge=1,
     )
+    spot_edge: float = setting(
+        0.02,
+        "Spot edge",
+        "a spot ends where its significance is below that part of its peak",
+        ge=0,
+        lt=1,
+    )
     margin_macro: int = setting(
         2,
         "Margin",

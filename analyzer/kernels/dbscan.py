@@ -9,29 +9,30 @@ neighbours, and the time is proportional to the number of points.
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import I32, U8
+from analyzer.kernels.arrays import I32, U16
 from analyzer.kernels.forest import root_of
 
-SEED = 0x80
-"""Bit of a mark: a cluster may start here. The other bits are the weight, at most 127."""
+SEED = 0x8000
+"""Bit of a mark: a cluster may start here. The other bits are the weight."""
 
-_WEIGHT = 0x7F
+WEIGHT = 0x7FFF
+"""Bits of a mark that are the weight."""
 
 
 @njit(nogil=True, cache=True)
-def _sum_weights(mark: U8, row: int, column: int, eps: int) -> int:
+def _sum_weights(mark: U16, row: int, column: int, eps: int) -> int:
     total = 0
     left = max(0, column - eps)
     right = min(mark.shape[1], column + eps + 1)
     for other in range(max(0, row - eps), min(mark.shape[0], row + eps + 1)):
         for place in range(left, right):
-            total += mark[other, place] & _WEIGHT
+            total += mark[other, place] & WEIGHT
     return total
 
 
 @njit(nogil=True, cache=True)
 def dbscan(
-    mark: U8, ys: I32, xs: I32, n: int, eps: int, min_samples: int, labels: I32, weights: I32
+    mark: U16, ys: I32, xs: I32, n: int, eps: int, min_samples: int, labels: I32, weights: I32
 ) -> int:
     """Label lit macro-pixels.
 
@@ -40,7 +41,7 @@ def dbscan(
     are near a core belong to its cluster, to the lowest if there are more. Clusters are numbered
     from 1 as their first cores come in the raster.
 
-    :param mark: (rows, columns) uint8, 0 where dark.
+    :param mark: (rows, columns) uint16, 0 where dark.
     :param ys: rows of the `n` lit macro-pixels, in the order of the raster; `xs` their columns.
     :param labels: in and out, (rows, columns) int32, of zeros; then the labels.
     :param weights: out, sum of weights around each of the `n` lit macro-pixels.
@@ -96,7 +97,7 @@ def dbscan(
 
 @njit(nogil=True, cache=True)
 def keep_clusters(
-    mark: U8,
+    mark: U16,
     ys: I32,
     xs: I32,
     n: int,

@@ -8,8 +8,8 @@ frame a rim of such rows, so that no loop asks for edges.
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import F32, I32, I64, U8
-from analyzer.kernels.dbscan import SEED
+from analyzer.kernels.arrays import F32, I32, I64, U16
+from analyzer.kernels.dbscan import SEED, WEIGHT
 
 _f4 = np.float32  # numba widens to 64 bits unless told
 
@@ -81,7 +81,7 @@ def _mark(
     first: int,
     grow: float,
     least: float,
-    mark: U8,
+    mark: U16,
     xs: I32,
 ) -> int:
     """Mark some macro-pixels of a row, from `first` on; return how many are lit, and where."""
@@ -92,8 +92,8 @@ def _mark(
             beside = _f4(column_sum[place] + column_sum[place + 2])
             box = _f4(beside + column_sum[place + 1])
             around = _f4(_f4(box - here[place + 1]) * _f4(0.125))
-            weight = np.uint8(min(sigmas[column], _f4(127)))
-            mark[place] = weight | np.uint8(SEED) if around > _f4(least) else weight
+            weight = np.uint16(min(sigmas[column], _f4(WEIGHT)))
+            mark[place] = weight | np.uint16(SEED) if around > _f4(least) else weight
             xs[n] = place
             n += 1
     return n
@@ -108,7 +108,7 @@ def find_lit(
     spike_adu: float,
     grow_sigma: float,
     min_neighbors_average: float,
-    mark: U8,
+    mark: U16,
     ys: I32,
     xs: I32,
     row_light: I64,
@@ -126,8 +126,8 @@ def find_lit(
     :param grow_sigma: a macro-pixel is lit if the sum of it and its eight neighbours is above so
         many times its noise; at least 1.
     :param min_neighbors_average: least mean of the eight neighbours to start a cluster [ADU].
-    :param mark: out, (rows, columns) uint8: 0 where dark; else the significance in whole sigmas, at
-        most 127, and `SEED` of ``dbscan`` where a cluster may start.
+    :param mark: out, (rows, columns) uint16: 0 where dark; else the significance in whole sigmas,
+        and `SEED` of ``dbscan`` where a cluster may start.
     :param ys: out, rows of the marked macro-pixels; `xs` their columns.
     :param row_light: out, (rows,) int64, sum of each row of `sums`.
     :returns: how many are marked.

@@ -128,11 +128,11 @@ def sum_clusters(
         hits = 0
         for y in range(rebin):
             for x in range(rebin):
-                residual = np.int64(residuals[index, y, x])
+                residual = int(residuals[index, y, x])
                 if residual == NONE:
                     continue
                 sigma = noise[y0 + y, x0 + x]
-                hits += np.int64((residual > threshold * sigma) & (sigma > 0))
+                hits += int((residual > threshold * sigma) & (sigma > 0))
                 squares += residual * residual
                 mx += residual * x
                 my += residual * y

@@ -141,7 +141,7 @@ def follow_paths(
         weight[step] += total
         across[step] += total * (dy * cosine - dx * sine)
     for k in range(clusters):
-        total = 0.0
+        way = 0.0
         known = 0
         before = -1
         for step in range(begin[k], begin[k + 1]):
@@ -151,9 +151,9 @@ def follow_paths(
             if before >= 0:
                 da = (step - before) * float(STEP_PIXELS)
                 db = across[step] / weight[step] - across[before] / weight[before]
-                total += math.sqrt(da * da + db * db)
+                way += math.sqrt(da * da + db * db)
             before = step
-        path[k] = max(total + STEP_PIXELS, length[k]) if known > 1 else length[k]
+        path[k] = max(way + STEP_PIXELS, length[k]) if known > 1 else length[k]
 
 
 @njit(nogil=True, cache=True)

@@ -1,13 +1,16 @@
-"""Give tracks a rim of macro-pixels, so that their sums hold the light below the threshold.
+"""Settle how far clusters reach: tracks get a rim, bright spots lose their outermost part.
 
 The core of a spot reaches beyond all of its light that can be seen: a rim would add noise alone.
-Of a faint track the threshold cuts off the wings, and light in gaps.
+That of a bright one reaches farther than it needs to; it ends at a part of its peak, and so loses
+the same small part of its light however bright it is. Of a faint track the threshold cuts off the
+wings, and light in gaps.
 """
 
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import I32, U8
+from analyzer.kernels.arrays import I32, U8, U16
+from analyzer.kernels.dbscan import WEIGHT
 
 
 @njit(nogil=True, cache=True)
@@ -45,6 +48,38 @@ def mark_tracks(
             middle = 0.5 * (width + height)
             half = np.sqrt(0.25 * (width - height) ** 2 + both * both)
             is_track[cluster] = middle + half >= limit * (middle - half)
+
+
+@njit(nogil=True, cache=True)
+def trim_spots(
+    mark: U16, labels: I32, ys: I32, xs: I32, n: int, is_track: U8, fraction: float
+) -> int:
+    """Take from spots what is less significant than a part of their peak.
+
+    :param mark: (rows, columns) uint16 of ``find_lit``.
+    :param labels: in and out, (rows, columns) int32.
+    :param ys: in and out, rows of the `n` labelled macro-pixels; `xs` their columns.
+    :param is_track: (clusters,) uint8: tracks stay as they are.
+    :param fraction: of the highest significance.
+    :returns: labelled macro-pixels that are left.
+    """
+    least = np.zeros(is_track.shape[0])
+    for index in range(n):
+        label = labels[ys[index], xs[index]]
+        weight = fraction * (mark[ys[index], xs[index]] & WEIGHT)
+        least[label - 1] = max(least[label - 1], weight)
+    kept = 0
+    for index in range(n):
+        row = ys[index]
+        column = xs[index]
+        label = labels[row, column]
+        if is_track[label - 1] or (mark[row, column] & WEIGHT) >= least[label - 1]:
+            ys[kept] = row
+            xs[kept] = column
+            kept += 1
+        else:
+            labels[row, column] = 0
+    return kept
 
 
 @njit(nogil=True, cache=True)

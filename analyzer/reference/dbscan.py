@@ -3,14 +3,14 @@
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.kernels.arrays import I32, I64, U8
+from analyzer.kernels.arrays import I32, I64, U16
 from analyzer.kernels.dbscan import SEED
 
 
-def dbscan(mark: U8, eps: int, min_samples: int) -> tuple[I32, I64]:
+def dbscan(mark: U16, eps: int, min_samples: int) -> tuple[I32, I64]:
     """Return labels from 1, 0 for noise, and the weights around each lit macro-pixel."""
     points = np.argwhere(mark)
-    weight = (mark[mark > 0] & ~np.uint8(SEED)).astype(np.int64)
+    weight = (mark[mark > 0] & ~np.uint16(SEED)).astype(np.int64)
     near = np.abs(points[:, np.newaxis] - points).max(axis=2) <= eps
     around = near @ weight
     is_core = around >= min_samples
@@ -37,7 +37,7 @@ def _grow(
 
 
 def keep_clusters(
-    mark: U8, labels: I32, weights: I64, seed_weight: int, min_size: int, max_clusters: int
+    mark: U16, labels: I32, weights: I64, seed_weight: int, min_size: int, max_clusters: int
 ) -> tuple[I32, int, bool]:
     """Return the labels of clusters that are kept, their number, and whether some were too many."""
     around = np.zeros(mark.shape, np.int64)

@@ -5,7 +5,8 @@ Sums of 32-bit floats are taken in the kernel's order, so that marks agree to th
 
 import numpy as np
 
-from analyzer.kernels.arrays import F32, I32, U8
+from analyzer.kernels.arrays import F32, I32, U16
+from analyzer.kernels.dbscan import SEED, WEIGHT
 
 
 def correct(sums: I32, scale: F32, row_shift: F32) -> F32:
@@ -26,11 +27,12 @@ def flatten(value: F32, limit: float) -> F32:
     return np.pad(np.where(np.abs(centre - mean) > np.float32(limit), mean, centre), 1)
 
 
-def mark(flat: F32, significance: F32, grow_sigma: float, min_neighbors_average: float) -> U8:
-    """Return 0 for dark macro-pixels, for the others whole sigmas, with 128 for possible seeds."""
+def mark(flat: F32, significance: F32, grow_sigma: float, min_neighbors_average: float) -> U16:
+    """Return 0 for dark macro-pixels, for the others whole sigmas and perhaps `SEED`."""
     stack = _stack(flat)
     box = (stack[:, :-2] + stack[:, 2:]) + stack[:, 1:-1]
     sigmas = box * significance
     around = (box - flat[1:-1, 1:-1]) * np.float32(0.125)
-    weight = np.minimum(np.trunc(sigmas), 127) + 128 * (around > np.float32(min_neighbors_average))
-    return np.where(sigmas > np.float32(grow_sigma), weight, 0).astype(np.uint8)
+    is_seed = around > np.float32(min_neighbors_average)
+    weight = np.minimum(np.trunc(sigmas), WEIGHT) + SEED * is_seed
+    return np.where(sigmas > np.float32(grow_sigma), weight, 0).astype(np.uint16)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from analyzer.kernels.arrays import I32, U8
+from analyzer.kernels.arrays import I32, U8, U16
+from analyzer.kernels.dbscan import WEIGHT
 
 
 def mark_tracks(labels: I32, min_macro: int, elongation: float) -> U8:
@@ -15,6 +16,15 @@ def mark_tracks(labels: I32, min_macro: int, elongation: float) -> U8:
             low, high = np.linalg.eigvalsh(np.cov(places.T, bias=True))
             is_track[cluster] = high >= elongation**2 * low
     return is_track
+
+
+def trim_spots(mark: U16, labels: I32, is_track: U8, fraction: float) -> I32:
+    """Return the labels without what is less significant than a part of its spot's peak."""
+    weight, trimmed = mark & WEIGHT, labels.copy()
+    for cluster in np.flatnonzero(is_track == 0):
+        mine = labels == cluster + 1
+        trimmed[mine & (weight < fraction * weight[mine].max(initial=0))] = 0
+    return trimmed
 
 
 def add_rim(labels: I32, wanted: U8, width: int) -> I32:

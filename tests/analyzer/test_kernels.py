@@ -101,7 +101,7 @@ def test_marks_agree_to_the_last_bit(seed, n_rows, n_columns):
     shift = random.normal(0, 1, n_rows).astype(np.float32)
     significance = np.full(sums.shape, 0.19, np.float32)
     significance[random.random(sums.shape) < 0.05] = 0
-    mark = np.zeros(sums.shape, np.uint8)
+    mark = np.zeros(sums.shape, np.uint16)
     ys, xs = np.zeros((2, sums.size), np.int32)
     light = np.zeros(n_rows, np.int64)
     lit = detect.find_lit(sums, scale, shift, significance, 10.0, 3.0, 1.2, mark, ys, xs, light)
@@ -121,7 +121,7 @@ def clustered(mark, eps, min_samples):
 
 def random_marks(seed, n_rows, n_columns):
     random = np.random.default_rng(seed)
-    mark = random.integers(1, 128, (n_rows, n_columns), np.uint8) // random.choice([1, 16])
+    mark = random.integers(1, 128, (n_rows, n_columns), np.uint16) // random.choice([1, 16])
     mark[random.random(mark.shape) < random.uniform(0.3, 0.95)] = 0
     mark[(mark > 0) & (random.random(mark.shape) < 0.3)] |= dbscan.SEED
     return mark
@@ -139,7 +139,7 @@ def test_clusters_are_those_of_scikit_learn(seed, n_rows, n_columns, eps, min_sa
     if len(ys):
         peer = DBSCAN(eps=eps, min_samples=min_samples, metric="chebyshev")
         points = np.stack([ys, xs], axis=1)
-        expected = peer.fit(points, sample_weight=mark[ys, xs] & 0x7F).labels_ + 1
+        expected = peer.fit(points, sample_weight=mark[ys, xs] & dbscan.WEIGHT).labels_ + 1
         np.testing.assert_array_equal(labels[ys, xs], expected)
 
 
@@ -181,6 +181,10 @@ def test_clusters_with_seeds_are_kept_and_get_rims(
     is_track = np.zeros(count, np.uint8)
     rim.mark_tracks(cores, ys, xs, n_core, 5, 1.43, is_track)
     np.testing.assert_array_equal(is_track, rim_twin.mark_tracks(cores, 5, 1.43))
+    trimmed, left = cores.copy(), np.stack([ys, xs])
+    n_left = rim.trim_spots(mark, trimmed, *left, n_core, is_track, 0.3)
+    np.testing.assert_array_equal(trimmed, rim_twin.trim_spots(mark, cores, is_track, 0.3))
+    assert {(y, x) for y, x in left[:, :n_left].T} == {(y, x) for y, x in np.argwhere(trimmed)}
     assert n_core == np.count_nonzero(cores)
     assert n == np.count_nonzero(labels)
     assert {(int(y), int(x)) for y, x in zip(ys[:n], xs[:n], strict=True)} == {
@@ -201,7 +205,7 @@ def test_clusters_with_seeds_are_kept_and_get_rims(
     ],
 )
 def test_cores_have_weight_around_them_and_take_their_neighbours(rows, eps, min_samples, labels):
-    mark = np.array([[int(c) if c != "." else 0 for c in row] for row in rows], np.uint8)
+    mark = np.array([[int(c) if c != "." else 0 for c in row] for row in rows], np.uint16)
     found, _, ys, xs, _ = clustered(mark, eps, min_samples)
     assert found[ys, xs].tolist() == labels
 
@@ -212,7 +216,7 @@ def test_sums_of_clusters_are_exact(seed, n_rows, n_columns, rebin):
     random = np.random.default_rng(seed)
     pixels, level = random_frame(random, n_rows, n_columns)
     sums, rows = rebinned(pixels, level, 5000, 300, rebin)
-    mark = random.choice(np.array([0, 0xFF], np.uint8), sums.shape, p=[0.8, 0.2])
+    mark = random.choice(np.array([0, 0x80FF], np.uint16), sums.shape, p=[0.8, 0.2])
     labels, cores, count, n_core, n, _, ys, xs = labelled(mark, 1, 1000, 1)
     rest = rows.copy()
     measure.exclude_clusters(pixels, level, 5000, 300, rebin, ys, xs, n, rest)

@@ -94,7 +94,9 @@ def test_a_spot_has_its_sigma_along_and_across():
         height = 12300 / math.sqrt(2 * math.pi) / 5
         assert spot[f"sc_{axis}gaussamp"] == pytest.approx(height, rel=0.03)
         assert spot[f"sc_{axis}status"] == 0
-        assert spot[f"sc_{axis}chi2"] < 5
+        assert (
+            spot[f"sc_{axis}chi2"] < 15
+        )  # where the spot ends its light is not that of a Gaussian
     assert spot["sc_tp0fwhm"] == pytest.approx(2.355 * 5, rel=0.1)
     assert spot["sc_lp0fwhm"] == pytest.approx(2.355 * 5, rel=0.1)
     assert spot["sc_tfullrms"] == pytest.approx(5.0, rel=0.1)
