@@ -641,8 +641,10 @@ def slow_control_dashboard() -> dict[str, Any]:
                     JOIN runs r ON r.run_number = s.run_number
                     WHERE $__timeFilter(r.start_time) AND s.equipment = 'HV'
                     AND s.bank = 'MSRD' AND s.mean > 20 AND s.name IN (SELECT name FROM (
-                    SELECT name FROM slow_control WHERE equipment = 'HV' AND bank = 'MSRD' AND mean > 20
-                    GROUP BY name ORDER BY MAX(sigma / mean) DESC LIMIT 10) restless) ORDER BY time""",
+                    SELECT i.name FROM slow_control i JOIN runs n ON n.run_number = i.run_number
+                    WHERE $__timeFilter(n.start_time) AND i.equipment = 'HV' AND i.bank = 'MSRD'
+                    AND i.mean > 20 GROUP BY i.name ORDER BY MAX(i.sigma / i.mean) DESC LIMIT 10)
+                    restless) ORDER BY time""",
                 unit="percent",
                 style="points",
             ),
