@@ -8,6 +8,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from stager.masking import hide
+
 BUSY_TIMEOUT_S: Final = 30
 _CONNECT_TIMEOUT_S: Final = 10
 _ANSWER_TIMEOUT_S: Final = 120
@@ -59,6 +61,8 @@ def missing_file(url: str) -> str:
 def open_engine(url: str) -> Engine:
     """Return an engine for a catalog; nothing is connected yet."""
     parsed = make_url(url)
+    if parsed.password:
+        hide(str(parsed.password))
     return _open_sqlite(parsed) if is_sqlite(parsed) else _open_server(parsed)
 
 
