@@ -1,9 +1,10 @@
 """The run catalog: connect, read and write in transactions, wait out a database that is gone."""
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from typing import Any, Final, TypeVar
 
@@ -13,7 +14,14 @@ from sqlalchemy.orm import Session
 
 from stager import records as _records  # noqa: F401 - its tables are part of the catalog
 from stager import schema
-from stager.database import explain, is_conflict, is_lost, missing_file, open_engine
+from stager.database import (
+    explain,
+    is_conflict,
+    is_lost,
+    is_sqlite,
+    missing_file,
+    open_engine,
+)
 from stager.errors import CatalogBusyError, CatalogError, CatalogLostError
 
 T = TypeVar("T")
@@ -48,6 +56,12 @@ class Catalog:
                 "extra: pip install cygno-daq[mariadb]"
             ) from error
         self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        # SQLite has one writer at a time, and who waits for its lock sleeps, longer each time:
+        # threads of one program take turns without.
+        one_writer = is_sqlite(make_url(url))
+        self._turn: AbstractContextManager[object] = (
+            threading.Lock() if one_writer else nullcontext()
+        )
         self.on_wait: Callable[[str], None] = lambda reason: None
         """Called several times a second while a lost database is waited for, with one line that
         says so; what it raises ends the wait."""
@@ -83,6 +97,7 @@ class Catalog:
         :raises CatalogError: what else the database said; nothing was written.
         """
         with (
+            self._turn,
             self._translated(),
             Session(self._writing, expire_on_commit=False) as session,
             session.begin(),

@@ -1,8 +1,10 @@
 """Threads that work, a bounded number in each lane, so that a slow place holds up no other."""
 
+import queue
 import threading
-from collections.abc import Callable, Hashable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Hashable, Set
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
@@ -15,29 +17,34 @@ class Crew(Generic[Result]):
         self.stop = threading.Event()
         """Once set, whatever is being done ends at its next pulse."""
         self._lanes: dict[tuple[str, int], ThreadPoolExecutor] = {}
-        self._running: dict[Future[Result], Hashable] = {}
+        self._busy: set[Hashable] = set()
+        self._done: queue.SimpleQueue[tuple[Hashable, Future[Result]]] = queue.SimpleQueue()
 
     def submit(self, lane: str, size: int, key: Hashable, do: Callable[[], Result]) -> bool:
         """Let a thread of a lane do something; False if it is being done already."""
-        if key in self._running.values():
+        if key in self._busy:
             return False
         pool = self._lanes.get((lane, size))
         if pool is None:
             pool = self._lanes[lane, size] = ThreadPoolExecutor(size, thread_name_prefix=lane)
-        self._running[pool.submit(do)] = key
+        self._busy.add(key)
+        pool.submit(do).add_done_callback(lambda future: self._done.put((key, future)))
         return True
 
     @property
-    def busy(self) -> frozenset[Hashable]:
+    def busy(self) -> Set[Hashable]:
         """Keys of what is being done, or waits for a thread."""
-        return frozenset(self._running.values())
+        return self._busy
 
     def finished(self, timeout_s: float) -> list[Future[Result]]:
         """Wait until something is done; return all that is, which may be nothing."""
-        done, _ = wait(list(self._running), timeout_s, FIRST_COMPLETED)
-        for future in done:
-            del self._running[future]
-        return list(done)
+        finished: list[Future[Result]] = []
+        with suppress(queue.Empty):
+            while True:
+                key, future = self._done.get(timeout=0.0 if finished else timeout_s)
+                self._busy.discard(key)
+                finished.append(future)
+        return finished
 
     def close(self) -> None:
         """End all threads; what they were doing is resumed later."""
@@ -45,4 +52,4 @@ class Crew(Generic[Result]):
         for pool in self._lanes.values():
             pool.shutdown(wait=True, cancel_futures=True)
         self._lanes.clear()
-        self._running.clear()
+        self._busy.clear()

@@ -197,6 +197,22 @@ def test_it_answers_from_afar(folder: Folder, data: Path) -> None:
         assert all("allowed" in answer["message"] for answer in refused[1:])
 
 
+def test_a_place_may_be_added_in_the_odb(folder: Folder, data: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    with experiment(folder) as client, daemon(folder):
+        wait_until(lambda: status_of(client), 45, "the stager in the ODB")
+        place = "/Equipment/Stager/Settings/Places/nas"
+        client.odb_set(place, {"Kind": "folder", "Folder": str(second), "Role": "tape"})
+        folder.add(data / "run01104.mid")
+        copy = second / folder.key("run01104.mid")
+        wait_until(copy.exists, 45, "the copy")
+        wait_until(lambda: status_of(client) == "1 files staged", 45, "the run to be staged")
+        client.odb_set(f"{place}/Kind", "floppy")
+        wait_until(lambda: "place nas: kind is 'floppy'" in status_of(client), 45, "the refusal")
+    assert folder.runlog(1104).storage_tape_status == 1
+
+
 def test_a_disk_that_fills_up_is_an_alarm(folder: Folder, data: Path) -> None:
     folder.add(data / "run01104.mid")
     with experiment(folder) as client, daemon(folder, CYGNO_STAGER_LOW_DISK_HOURS="1e9"):

@@ -2,19 +2,24 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from sim.s3 import S3Server
-from stager.models import Replica, State
+from stager.catalog import Catalog
+from stager.models import File, Replica, Run, State, now
 from stager.once import complaints
 from tests.conftest import free_port, wait_until
 from tests.stager.conftest import make_folder
 from tests.stager.runs import write_run
 from tests.stager.staging import Folder, crc_of
 from tests.stager.tape import Tape, configure_places
+from tests.stager.test_failures import small_disk  # noqa: F401 - a fixture
 
 NAME = "run01104.mid"
 
@@ -224,6 +229,45 @@ def test_what_a_disk_gives_back_otherwise_is_no_copy(
     assert list((second / folder.tag).iterdir()) == []
 
 
+def test_a_folder_that_is_full_is_said_and_filled_later(
+    folder: Folder,
+    small_disk: Path,  # noqa: F811
+    data: Path,
+) -> None:
+    configure_places(folder, nas={"kind": "folder", "folder": str(small_disk)})
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(22 << 20))
+    path = folder.add(data / NAME)
+    (line,) = complaints(folder.stage())
+    assert f"place nas: {small_disk} is full" in line and "make room there" in line
+    assert not (small_disk / folder.tag).exists()
+    ballast.unlink()
+    assert complaints(folder.stage()) == []
+    assert (small_disk / folder.key(NAME)).read_bytes() == path.read_bytes()
+
+
+def test_a_folder_that_vanishes_while_it_is_written_to(
+    folder: Folder, second: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import stager.places.folder as module
+
+    configure_places(folder, nas={"kind": "folder", "folder": str(second)})
+    path = folder.add(data / NAME)
+    real = module._write
+
+    def unplug(subject: object, temporary: Path, watch: object) -> None:
+        real(subject, temporary, watch)  # type: ignore[arg-type]
+        shutil.rmtree(second)
+
+    monkeypatch.setattr(module, "_write", unplug)
+    (line,) = complaints(folder.stage())
+    assert "place nas" in line and "cannot be written or read: No such file" in line
+    monkeypatch.undo()
+    second.mkdir()
+    assert complaints(folder.stage()) == []
+    assert (second / folder.key(NAME)).read_bytes() == path.read_bytes()
+
+
 # programs ----------------------------------------------------------------------------------------
 def test_a_program_that_hangs_is_killed(folder: Folder, tape: Tape, data: Path) -> None:
     configure_places(folder, tape=tape.settings(timeout_s=0.5))
@@ -348,3 +392,42 @@ def test_two_stagers_bring_each_file_to_each_place_once(
 def test_places_of_another_folder_are_apart(s3: S3Server, tmp_path: Path) -> None:
     folder = make_folder(s3, tmp_path / "other")
     assert [place.name for place in folder.configuration().places] == ["cloud"]
+
+
+def test_a_thousand_runs_that_are_staged_cost_few_questions(folder: Folder) -> None:
+    """A look at the folder asks the catalog as often for 1,000 runs as for one."""
+    catalog = Catalog(folder.configuration().catalog_url)
+    with catalog.write() as session:
+        for number in range(1, 1001):
+            path = folder.data / f"run{number:05d}.mid"
+            path.touch()
+            moment = now()
+            session.add(Run(run_number=number, tag="T", created_at=moment, updated_at=moment))
+            file = File(
+                run_number=number,
+                kind="raw",
+                path=str(path),
+                name=path.name,
+                size_bytes=0,
+                mtime_ns=path.stat().st_mtime_ns,
+                state=State.CATALOGUED,
+                sha256="0" * 64,
+                discovered_at=moment,
+                updated_at=moment,
+            )
+            replica = Replica(place="cloud", kind="s3", object_key=path.name, checksum="0")
+            replica.state, replica.updated_at = State.CATALOGUED, moment
+            file.replicas.append(replica)
+            session.add(file)
+    catalog.close()
+    statements = []
+
+    def count(*arguments: object) -> None:
+        statements.append(arguments[2])
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        assert folder.stage().outcomes == []
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert len(statements) < 40, statements
