@@ -126,6 +126,12 @@ class Daemon:
         except StagerError as error:
             self._complain(str(error))
             return _RETRY_S
+        except Exception as error:  # nobody watches us: it must be seen, and outlived
+            log.exception("a fault of the stager itself")
+            self._errand.close()
+            fault = f"{type(error).__name__}: {error}"
+            self._complain(f"a fault of the stager itself ({fault}); it begins anew: report it")
+            return _RETRY_S
         self._count(result)
         self._complain("; ".join(complaints(result)))
         self._tell(result)

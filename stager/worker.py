@@ -360,6 +360,10 @@ class Worker:
                 reached("catalogue-done")
                 replica.state = State.CATALOGUED
                 return outcome_of(file, State.CATALOGUED, replicas=[replica])
+            except OSError as error:
+                reason = f"{error.strerror}: {error.filename}"
+                replica = self._ledger.commit_failed(replica, reason, sent_bytes=job.sent_bytes)
+                return outcome_of(file, State.FAILED, reason, [replica])
             except (StoreError, CredentialsError, FileError, ConfigurationError) as error:
                 reason = places.reason(replica.place, error)
                 if reason == places.troubles.get(replica.place):

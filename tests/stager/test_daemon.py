@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 
 import sim.server
+import stager.daemon
 import stager.main
 from experiment.client import Client
 from experiment.connect import connect
 from experiment.standalone.endpoint import find_server
+from stager.daemon import Daemon, Errand
+from stager.outcome import Pass
 from tests.conftest import free_port, wait_until
-from tests.stager.staging import FAST, PROCESSES, Folder
+from tests.stager.staging import FAST, PROCESSES, Folder, Silent
 
 QUICK = {**FAST, "CYGNO_STAGER_SCAN_PERIOD_S": "0.1", "CYGNO_STAGER_RETRY_FIRST_S": "0.1"}
 
@@ -240,6 +243,23 @@ def test_it_deletes_only_if_it_is_told_to(folder: Folder, data: Path) -> None:
         wait_until(lambda: "run 1104: 1 local files deleted" in log.read_text(), 45, "its line")
     assert new.exists()
     assert "verified just before: cloud" in str(folder.file("run01104.mid").reason)
+
+
+def test_a_fault_of_its_own_is_shown_and_outlived(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rounds = []
+
+    def run(self: Errand, configuration: object) -> Pass:
+        rounds.append(configuration)
+        if len(rounds) == 1:
+            raise ZeroDivisionError("by our own fault")
+        return Pass()
+
+    monkeypatch.setattr(Errand, "run", run)
+    monkeypatch.setattr(stager.daemon, "_RETRY_S", 0.0)
+    Daemon({}, None, folder.path, None, Silent(), lambda: len(rounds) > 1).serve()
+    assert "(ZeroDivisionError: by our own fault); it begins anew" in caplog.text
 
 
 @pytest.mark.slow

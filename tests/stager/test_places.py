@@ -16,6 +16,7 @@ from stager.models import File, Replica, Run, State, now
 from stager.once import complaints
 from tests.conftest import free_port, wait_until
 from tests.stager.conftest import make_folder
+from tests.stager.mariadb import MariaDb
 from tests.stager.runs import write_run
 from tests.stager.staging import Folder, crc_of
 from tests.stager.tape import Tape, configure_places
@@ -387,6 +388,26 @@ def test_two_stagers_bring_each_file_to_each_place_once(
     folder.stage()
     assert {row.state for row in folder.rows(Replica)} == {State.CATALOGUED}
     assert tape.calls("put") == len(list(folder.data.glob("run*")))
+
+
+def test_two_stagers_with_one_mariadb(
+    folder: Folder, mariadb: MariaDb, tape: Tape, second: Path
+) -> None:
+    """Its rows are locked one by one: who meets a deadlock begins again."""
+    configure_places(folder, tape=tape.settings(), nas={"kind": "folder", "folder": str(second)})
+    for number in range(1, 5):
+        write_run(folder.data, number, events=1, size_bytes=1000)
+    where = {"CYGNO_STAGER_CATALOG": mariadb.url(mariadb.new_database())}
+    processes = [folder.start(**where) for _ in range(2)]
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    assert complaints(folder.stage(**where)) == []
+    assert folder.stage(**where).outcomes == []
+    names = {path.name for path in folder.data.glob("run*")}
+    assert set(folder.objects()) == set(tape.objects()) == names
+    assert {p.name for p in (second / folder.tag).iterdir()} == names
+    assert tape.calls("put") == len(names)
 
 
 def test_places_of_another_folder_are_apart(s3: S3Server, tmp_path: Path) -> None:

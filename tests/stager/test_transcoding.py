@@ -16,6 +16,7 @@ from stager.once import complaints
 from tests.stager.runs import write_run
 from tests.stager.staging import Folder, crc_of
 from tests.stager.tape import configure_places
+from tests.stager.test_failures import grow, small_disk  # noqa: F401 - a fixture
 
 GZIP = {"compression": "gzip"}
 
@@ -114,6 +115,21 @@ def test_killed_at(folder: Folder, step: str, tmp_path: Path) -> None:
     assert (replica.state, replica.checksum) == (State.CATALOGUED, crc_of(there))
     assert path.read_bytes() == before
     assert list((folder.data / ".cygno-stager").iterdir()) == []
+
+
+def test_without_room_for_it_nothing_is_sent(
+    folder: Folder,
+    small_disk: Path,  # noqa: F811
+) -> None:
+    configure_places(folder, cloud=GZIP)
+    scratch = {"CYGNO_STAGER_SCRATCH_DIR": str(small_disk / "s"), "CYGNO_STAGER_KINDS": "raw"}
+    path = write_run(folder.data, 1, events=14)
+    (line,) = complaints(folder.stage(**scratch))
+    assert f"no room to transcode {path.name}" in line and "name another Scratch dir" in line
+    assert folder.objects() == {}
+    grow(small_disk, "64m")
+    assert complaints(folder.stage(**scratch)) == []
+    assert list(folder.objects()) == ["run00001.mid.gz"]
 
 
 def test_verify_and_prune_know_what_was_transcoded(folder: Folder) -> None:
