@@ -72,6 +72,7 @@ class Daemon:
         self._tally = Tally()
         self._complaint = self._disk_trouble = ""
         self._settings: StagerSettings | None = None
+        self._kept: dict[int, str] = {}
         self._errand = Errand(progress)
         self._looked = -math.inf
 
@@ -190,7 +191,8 @@ class Daemon:
             if verdict.deleted:
                 count = len(verdict.deleted)
                 self._say(f"run {verdict.run}: {count} local files deleted: {verdict.reason}")
-            elif verdict.was_to_go and not verdict.goes:
+            elif verdict.was_to_go and self._kept.get(verdict.run) != verdict.reason:
+                self._kept[verdict.run] = verdict.reason  # said once, however often it is tried
                 self._say(f"run {verdict.run} is not deleted: {verdict.reason}", True)
 
     def _complain_of_disk(self, trouble: str) -> None:
