@@ -22,6 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.usage import between, take_snapshot
 from rawdata.runwriter import RunWriter
 from sim.s3 import S3Server
 
@@ -59,11 +60,18 @@ def measure(folder: Path, size_mb: int, repeats: int, runs: int) -> dict[str, An
     size_bytes = _write_run(experiment / "data", size_mb)
     seconds: dict[str, list[float]] = {"stager": [], "boto3": []}
     peaks: dict[str, list[float]] = {"stager": [], "boto3": []}
+    used: dict[str, list[float]] = {"stager": [], "boto3": []}
+    own: dict[str, list[float]] = {"stager": [], "boto3": []}
     with S3Server(experiment / "s3") as server:
         for repeat in range(repeats):
             order = list(seconds) if repeat % 2 else list(reversed(seconds))
             for name in order:
+                pids = {"server": server.pid or 0}
+                before = take_snapshot(pids)
                 answer = _in_process(name, experiment)
+                server_s = between(before, take_snapshot(pids), pids).programs_s["server"]
+                used[name].append(answer["cpu_s"] + server_s)
+                own[name].append(answer["cpu_s"])
                 seconds[name].append(answer["seconds"])
                 peaks[name].append(answer["peak_mib"])
                 _forget(server)
@@ -74,6 +82,11 @@ def measure(folder: Path, size_mb: int, repeats: int, runs: int) -> dict[str, An
         "stager_mbps": 1e-6 * size_bytes / staged_s,
         "boto3_mbps": 1e-6 * size_bytes / boto3_s,
         "over_boto3": boto3_s / staged_s,
+        # Of client and server together: what the ratio is where the processor is the limit, and
+        # what a busy machine does not change much.
+        "over_boto3_cpu": median(used["boto3"]) / median(used["stager"]),
+        "stager_cpu_s": median(own["stager"]),
+        "boto3_cpu_s": median(own["boto3"]),
         "stager_s": seconds["stager"],
         "boto3_s": seconds["boto3"],
         "peak_mib": max(peaks["stager"]),
@@ -129,7 +142,7 @@ def _stage(folder: Path) -> dict[str, float]:
     from stager.models import State
     from stager.once import stage_once
 
-    begin_s = time.perf_counter()
+    begin_s, begin_cpu_s = time.perf_counter(), _cpu_s()
     options = {"part_size_mib": PART_MIB, "parallel_parts": PARALLEL_PARTS, "tag": "STAGER"}
     configuration = configure(options, folder, None)
     result = stage_once(configuration, lambda: None, lambda: None, _Silent())
@@ -137,7 +150,7 @@ def _stage(folder: Path) -> dict[str, float]:
     assert {outcome.state for outcome in result.outcomes} == {State.CATALOGUED}, result
     for path in folder.glob("catalog.sqlite*"):
         path.unlink()
-    return {"seconds": seconds, "peak_mib": _peak_mib()}
+    return {"seconds": seconds, "cpu_s": _cpu_s() - begin_cpu_s, "peak_mib": _peak_mib()}
 
 
 def _upload(folder: Path) -> dict[str, float]:
@@ -146,7 +159,7 @@ def _upload(folder: Path) -> dict[str, float]:
     from boto3.s3.transfer import TransferConfig
     from botocore.config import Config
 
-    begin_s = time.perf_counter()
+    begin_s, begin_cpu_s = time.perf_counter(), _cpu_s()
     access = json.loads((folder / "s3" / "credentials.json").read_text())
     client = boto3.client(
         "s3",
@@ -168,7 +181,13 @@ def _upload(folder: Path) -> dict[str, float]:
             max_concurrency=PARALLEL_PARTS,
         ),
     )
-    return {"seconds": time.perf_counter() - begin_s, "peak_mib": _peak_mib()}
+    seconds = time.perf_counter() - begin_s
+    return {"seconds": seconds, "cpu_s": _cpu_s() - begin_cpu_s, "peak_mib": _peak_mib()}
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _peak_mib() -> float:
@@ -200,9 +219,9 @@ def _measure_many(folder: Path, runs: int) -> dict[str, float]:
     for number in range(1, runs + 1):
         (folder / "data" / f"run{number:05d}.mid.gz").write_bytes(b"a run")
     scan = _in_process("scan", folder)
-    shown_s = []
+    shown_s, shown_cpu_s = [], []
     for _ in range(3):
-        begin_s = time.perf_counter()
+        begin_s, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "stager.main", "status"),
@@ -213,9 +232,14 @@ def _measure_many(folder: Path, runs: int) -> dict[str, float]:
             text=True,
         )
         shown_s.append(time.perf_counter() - begin_s)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        shown_cpu_s.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert f"run{runs:05d}.mid.gz" in done.stdout
-    return {"scan_1000_s": scan["scan_s"], "find_1000_s": scan["find_s"]} | {
-        "status_1000_s": median(shown_s)
+    return {
+        "scan_1000_s": scan["scan_s"],
+        "find_1000_s": scan["find_s"],
+        "status_1000_s": median(shown_s),
+        "status_1000_cpu_s": median(shown_cpu_s),
     }
 
 
@@ -258,6 +282,12 @@ def _print_table(figures: dict[str, Any]) -> None:
         f"{figures['over_boto3']:.3f} ({figures['stager_mbps']:.0f} MB/s)",
         ">= 0.9",
         f"{figures['boto3_mbps']:.0f} MB/s",
+    )
+    table.add_row(
+        "the same in processor time, client and server",
+        f"{figures['over_boto3_cpu']:.3f}",
+        "",
+        "",
     )
     table.add_row(
         "peak memory",
