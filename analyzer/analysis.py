@@ -90,7 +90,7 @@ class RunAnalysis:
         self.drift = DriftWatch(settings.drift_limit_adu)
         self.slow = SlowControl(settings, conditions.odb)
         self.odb_end: Mapping[str, Any] = {}
-        self._waveforms = WaveformAnalysis(
+        self.waveforms = WaveformAnalysis(
             settings, conditions.exposure_s, None if conditions.drs4_on_board else tables
         )
         self._local = threading.local()
@@ -213,7 +213,7 @@ class RunAnalysis:
         try:
             header, samples, missing = digitizer.decode_whole(event)
             time = self._frame_time(event, header)
-            rows = self._waveforms.analyze(header, samples, time)
+            rows = self.waveforms.analyze(header, samples, time)
         except RawDataError as error:
             problems.append(str(error))
             events["flags"] |= np.uint16(EventFlag.BAD_DIGITIZER)

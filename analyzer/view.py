@@ -38,7 +38,8 @@ class ImageView:
 class BoardView:
     """Waveforms of a digitizer board.
 
-    :param samples: (triggers, channels, samples) uint16 [ADC counts], as they came.
+    :param samples: (triggers, channels, samples) uint16 [ADC counts], as they are measured: without
+        the patterns of the DRS4 chip, where they were corrected.
     :param triggers: triggers in the event, perhaps more than are kept here.
     """
 
@@ -78,7 +79,7 @@ def view_event(analysis: RunAnalysis, event: Event, result: EventResult) -> Even
                 BoardView(
                     board.model,
                     board.sample_period_ns,
-                    np.array(waves[:MAX_TRIGGERS]),
+                    analysis.waveforms.correct(board, waves[:MAX_TRIGGERS]),
                     board.triggers,
                 )
                 for board, waves in zip(header.boards, samples, strict=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from analyzer.drs4 import DIP_ADC, DIP_PART, Drs4Tables
 from analyzer.dtypes import PULSE, TRIGGER, WAVEFORM, TriggerFlag, WaveformFlag
 from analyzer.frames import as_frame
-from analyzer.kernels.board import ROOM, SETUP, analyze_board
+from analyzer.kernels.board import ROOM, SETUP, analyze_board, correct_trigger, least_of
 from analyzer.kernels.triggers import conclude_triggers
 from analyzer.kernels.waveform import SCALE
 from analyzer.settings import AnalyzerSettings
@@ -116,6 +116,38 @@ class WaveformAnalysis:
         )
         pulses.resize(n_pulses, refcheck=False)  # a copy would take 5 us
         return rows[:n_rows], pulses, triggers[:n_triggers]
+
+    def correct(
+        self, board: BoardHeader, waveforms: npt.NDArray[np.uint16]
+    ) -> npt.NDArray[np.uint16]:
+        """Return a copy of a board's waveforms as they are measured, without the DRS4's patterns.
+
+        :param waveforms: (triggers, channels, samples) uint16 [ADC counts]; fewer triggers than the
+            board has are its first.
+        :returns: the same shape, rounded to whole counts.
+        """
+        corrected = np.array(waveforms)
+        cells, chosen, cell_table, sample_table = self._correction(board)
+        if not chosen.any():
+            return corrected
+        setup = self._setup(0, board, False)[0]
+        least, dip = least_of(chosen, setup["least_part"]), setup["dip"]
+        fixed = np.empty(waveforms.shape[1:], np.int32)
+        for trigger, raw in enumerate(_frozen(waveforms)):
+            if correct_trigger(
+                raw,
+                cells[trigger],
+                chosen,
+                cell_table,
+                sample_table,
+                setup["n_baseline"],
+                least,
+                dip,
+                fixed,
+            ):
+                counts = np.rint(fixed[chosen] / SCALE)
+                corrected[trigger, chosen] = np.clip(counts, 0, np.iinfo(np.uint16).max)
+        return corrected
 
     def _correction(self, board: BoardHeader) -> tuple[Rows, Rows, Rows, Rows]:
         """Return start cells, chosen channels, and the tables by cell and by sample."""

@@ -152,6 +152,42 @@ def _is_quieter(fixed: I32, raw: U16, chosen: Bools, n_baseline: int) -> bool:
 
 
 @njit(nogil=True, cache=True)
+def correct_trigger(
+    raw: U16,
+    start_cell: int,
+    chosen: Bools,
+    cell_table: I32,
+    sample_table: I32,
+    n_baseline: int,
+    least_channels: int,
+    dip: int,
+    fixed: I32,
+) -> bool:
+    """Take the DRS4's patterns out of the waveforms of a trigger, if that makes them quieter.
+
+    :param raw: (channels, samples) uint16 [ADC counts].
+    :param start_cell: and the tables: see `correct_cells`.
+    :param chosen: (channels,) bool, channels to correct.
+    :param n_baseline: samples at the begin that tell the noise.
+    :param least_channels: and `dip` [1/32 ADC count]: see `remove_dips`.
+    :param fixed: out, (channels, samples) int32 [1/32 ADC count], of the chosen channels.
+    :returns: whether `fixed` is to be used.
+    """
+    correct_cells(raw, start_cell, cell_table, sample_table, chosen, fixed)
+    if not _is_quieter(fixed, raw, chosen, n_baseline):
+        return False
+    remove_dips(fixed, chosen, least_channels, dip)
+    remove_bumps(fixed, chosen, least_channels, dip)
+    return True
+
+
+@njit(nogil=True, cache=True)
+def least_of(chosen: Bools, least_part: float) -> int:
+    """Return in how many channels a dip must be."""
+    return max(2, int(np.ceil(least_part * np.count_nonzero(chosen))))
+
+
+@njit(nogil=True, cache=True)
 def analyze_board(
     waveforms: U16,
     setups: Records,
@@ -187,7 +223,7 @@ def analyze_board(
     setup = setups[0]
     is_wide = 5 * setup.top > 0xFFFF
     any_chosen = chosen.any()
-    least_channels = max(2, int(np.ceil(setup.least_part * np.count_nonzero(chosen))))
+    least_channels = least_of(chosen, setup.least_part)
     smoothed = np.empty(samples, np.uint16)
     fixed = np.empty((channels if any_chosen else 0, samples), np.int32)
     summed, smoothed_wide = np.empty((2, samples), np.int32)
@@ -210,12 +246,17 @@ def analyze_board(
     for trigger in range(count):
         is_better = False
         if any_chosen:
-            cell = start_cells[trigger]
-            correct_cells(waveforms[trigger], cell, cell_table, sample_table, chosen, fixed)
-            is_better = _is_quieter(fixed, waveforms[trigger], chosen, setup.n_baseline)
-        if is_better:
-            remove_dips(fixed, chosen, least_channels, setup.dip)
-            remove_bumps(fixed, chosen, least_channels, setup.dip)
+            is_better = correct_trigger(
+                waveforms[trigger],
+                start_cells[trigger],
+                chosen,
+                cell_table,
+                sample_table,
+                setup.n_baseline,
+                least_channels,
+                setup.dip,
+                fixed,
+            )
         row_of_first = first_row + trigger * channels
         pulse_of_first = n_pulses
         for channel in range(channels):

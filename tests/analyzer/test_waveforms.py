@@ -145,6 +145,10 @@ def test_real_tables_take_the_real_pattern_out_of_recorded_waveforms(recorded):
     rows, _, _ = analyze(header, waves, tables)
     chosen = (rows["flags"] & WaveformFlag.DRS4_CORRECTED) > 0
     assert np.count_nonzero(chosen) == 7
+    shown = WaveformAnalysis(SETTINGS, tables=tables).correct(header.boards[0], waves[0])
+    seen = shown[:, :, :100].std(axis=2)  # the samples that `noise` is measured in
+    own = rows[rows["board"] == 0]
+    np.testing.assert_allclose(seen[own["trigger"], own["channel"]], own["noise"], atol=0.2)
     assert (plain["noise"][chosen] > 15).all()
     assert (rows["noise"][chosen] < 4).all()
 
