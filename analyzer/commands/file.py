@@ -17,6 +17,7 @@ from analyzer.commands.shared import (
     Json,
     ProfileName,
     complain,
+    errors,
     progress_bar,
     say,
     settings_of_profile,
@@ -30,6 +31,7 @@ from analyzer.run_files import find_run, number_in_name, run_number_of
 from analyzer.runs import Format, RunSummary, analyze_run
 from analyzer.settings import AnalyzerSettings
 from analyzer.summary import read_summary, summary_path
+from analyzer.warmup import compile_kernels
 from rawdata.errors import RawDataError
 from rawdata.runfile import RunFile, RunFileError
 
@@ -81,6 +83,8 @@ def file(
     sources = [find_run(run, folders) for run in runs]
     outputs = _outputs(sources, output, format)
     given = _given_pedestal(pedestal, sources, folders, settings) if pedestal else None
+    with errors.status("compiling, once on a machine (up to a minute)"):
+        compile_kernels()  # else the first run would seem slow
     is_whole = True
     for source, target in zip(sources, outputs, strict=True):
         places = list(dict.fromkeys([target.parent, source.parent, *(data or [])]))
