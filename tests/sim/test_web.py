@@ -561,7 +561,7 @@ def test_operator_page_and_all_it_needs(web: Web) -> None:
     assert page.headers["content-type"].startswith("text/html")
     files = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     local = [file for file in files if not file.startswith("data:")]
-    assert sorted(local) == ["cygno.css", "cygno.js", "settings.js"]
+    assert sorted(local) == ["cygno.css", "cygno.js", "latest.js", "settings.js"]
     for file in local:
         assert httpx.get(f"{web.url}/{file}").status_code == 200
 
