@@ -112,7 +112,9 @@ class Members:
                 self._odb.tree.delete(self._odb.tree.find(f"{CLIENTS}/{entry}")[0], force=True)
             else:
                 name = self._odb.get(f"{CLIENTS}/{entry}/Name")
-                self._members[entry] = Member(entry, name, pid, started)
+                member = self._members[entry] = Member(entry, name, pid, started)
+                # It may have had remote calls; if not, it will say so itself.
+                member.answers_calls = True
 
     def join(self, identity: bytes, name: str, pid: int, started: int, entry: str | None) -> Member:
         """Register a program that connects, or that comes back to another server.
