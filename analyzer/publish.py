@@ -33,7 +33,6 @@ _NAME_BYTES: Final = 32
 _ALARM_CHARACTERS: Final = 79
 
 NOTHING_KNOWN: Final[dict[str, Any]] = {
-    "Ready": False,
     **{quantity.key: 0.0 for quantity in QUANTITIES},
     "PMT baseline": 0.0,
     "Fraction seen": 1.0,
@@ -41,8 +40,14 @@ NOTHING_KNOWN: Final[dict[str, Any]] = {
     "Events seen": 0,
     "Events analyzed": 0,
     **{f"Missed {reason}": 0 for reason in REASONS},
+    "Ready": False,
 }
-"""The variables, as they are before the first event."""
+"""The variables, as they are before the first event; those of 8 bytes first.
+
+mlogger writes them to the history as a C struct, with padding before a DOUBLE that does not begin
+at a multiple of 8 bytes; MIDAS's reader of its own history (``history.cxx``) knows no padding, and
+shows parts of two numbers in place of one from there on.
+"""
 
 
 def _text(text: str, size_bytes: int) -> Any:

@@ -171,6 +171,11 @@ def test_each_quantity_can_be_watched_published_and_told(quantity):
     assert path in {key.path for key in ODB_KEYS}
 
 
+def test_variables_need_no_padding_in_midas_history():
+    sizes = [8 if isinstance(value, float) else 4 for value in NOTHING_KNOWN.values()]
+    assert sizes == sorted(sizes, reverse=True)
+
+
 def test_the_text_names_the_limit_that_is_exceeded():
     noise = replace(QUANTITIES[1], look="x")
     assert alarm_text(noise, 1.0, Limit(low=2, high=3)) == "Noise 1 ADU, limit 2: x"

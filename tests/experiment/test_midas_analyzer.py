@@ -120,6 +120,7 @@ def test_another_program_follows_the_results(experiment: AnalyzerInMidas) -> Non
         heard: list[dict[str, Any]] = []
         while not heard or heard[-1].get("state") != "end":
             heard.append(json.loads(reader.stdout.readline()))
+        reader.terminate()  # it would wait for the next run
     events = [header["event"] for header in heard if header["dataset"] == "events"]
     assert events == list(range(events[0], said["Events seen"]))
     assert all(header["lost"] == 0 for header in heard)
