@@ -85,7 +85,7 @@ class ImageAnalysis:
             gather_residuals(
                 frame, levels.level, shift, settings.cimax, finding.ys, finding.xs, residuals
             )
-            measured = measure_clusters(residuals, levels, settings, finding)
+            measured = measure_clusters(residuals, levels, settings, finding, (frame, shift))
             order = np.argsort(-measured["sc_integral"], kind="stable")
             clusters = measured[order]
             self._seen = residuals, finding, order

@@ -12,6 +12,7 @@ from analyzer.kernels import measure as mk
 from analyzer.levels import Levels
 from analyzer.settings import AnalyzerSettings
 from analyzer.shapes import describe_shapes
+from analyzer.spots import weigh_round_spots
 
 FE55_KEV: Final = 5.9
 """Energy of the K alpha line of 55Fe [keV]."""
@@ -24,10 +25,13 @@ def measure_clusters(
     levels: Levels,
     settings: AnalyzerSettings,
     finding: Finding,
+    source: tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]],
 ) -> Rows:
     """Return a row of `CLUSTER` for each cluster found, in the order of the labels.
 
     :param residuals: (macro-pixels, rebin, rebin) int32 of ``gather_residuals`` [1/32 ADU].
+    :param source: the frame, (rows, columns) uint16 [ADU], and the common shift of each of its
+        rows, (rows,) int64 [1/32 ADU].
     """
     sums = np.zeros((finding.found, mk.N_SUMS), np.int64)
     mk.sum_clusters(
@@ -49,7 +53,7 @@ def measure_clusters(
     clusters["sc_size"] = sums[:, mk.SIZE]
     clusters["sc_nhits"] = sums[:, mk.HITS]
     clusters["sc_nmacro"] = sums[:, mk.MACRO]
-    clusters["sc_integral"] = sums[:, mk.LIGHT] / fk.SCALE
+    clusters["sc_sum"] = clusters["sc_integral"] = sums[:, mk.LIGHT] / fk.SCALE
     size = np.maximum(sums[:, mk.CORE_SIZE], 1)
     mean = sums[:, mk.CORE_LIGHT] / size
     variance = np.maximum(sums[:, mk.CORE_SQUARES] / size - mean**2, 0)
@@ -67,6 +71,8 @@ def measure_clusters(
     product = np.sqrt(spread_x * spread_y)
     clusters["sc_pearson"] = np.divide(both, product, where=product > 0, out=np.zeros_like(both))
     describe_shapes(clusters, residuals, levels, settings, finding, (x, y, theta), extent)
+    if settings.spot_reach:
+        weigh_round_spots(clusters, source, levels, settings, finding)
     _flag(clusters, levels, settings)
     return clusters
 

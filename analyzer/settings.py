@@ -164,6 +164,22 @@ class AnalyzerSettings(Settings):
         ge=0,
         lt=1,
     )
+    spot_window: float = setting(
+        5.0,
+        "Spot window",
+        "sigma of the window in which middle and width of a round spot are measured",
+        unit="pixels",
+        ge=2,
+        le=8,
+    )
+    spot_reach: float = setting(
+        2.75,
+        "Spot reach",
+        "the light of a round spot is summed up to so many of its sigmas, and what a Gaussian has "
+        "beyond is added; 0: the sum over its pixels, as for all other clusters",
+        ge=0,
+        le=3,
+    )
     margin_macro: int = setting(
         2,
         "Margin",

@@ -1,7 +1,7 @@
 """Frames whose light is known: noise of a simulated sensor, with spots and tracks."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ from sim.kernels.frame import fill_with_noise
 
 PHOTON_ADU = 4
 """Light of one photon; Fusion (`sim.detector.sensor.MODELS`) [ADU]."""
+SENSOR_NOISE_ADU = 2.6
+"""Median noise of a pixel of the simulated sensor (`sim.detector.sensor.make_sensor`) [ADU]."""
 SPREAD_PIXELS = 4.0
 """Sigma of a spot, and of a track across its axis [pixel]."""
 MARGIN_PIXELS = 60.0
@@ -83,13 +85,18 @@ class Scene:
 
 
 class Camera:
-    """Gives dark frames of one sensor: fixed pattern, glow at the edges, hot pixels, noise 2.6 ADU.
+    """Gives dark frames of one sensor: fixed pattern, glow at the edges, hot pixels, noise.
 
     :param seed: of the noise and of what is placed.
+    :param noise_adu: median noise of its pixels, which differ by 12 % [ADU]; hot ones have more.
     """
 
-    def __init__(self, seed: int = 1, address: str = "fusion") -> None:
-        self.sensor: Sensor = make_sensor(sensor_model(address), specimen=0)
+    def __init__(
+        self, seed: int = 1, address: str = "fusion", noise_adu: float = SENSOR_NOISE_ADU
+    ) -> None:
+        sensor = make_sensor(sensor_model(address), specimen=0)
+        sigma = np.rint(sensor.sigma_map * (noise_adu / SENSOR_NOISE_ADU)).astype(np.uint16)
+        self.sensor: Sensor = replace(sensor, sigma_map=sigma)
         self.random = np.random.default_rng(seed)
         self._seed, self._frames = seed, 0
 

@@ -138,8 +138,14 @@ _DEFINITIONS = (
     ),
     (
         "`sc_integral`",
+        "light of a round spot within `Spot reach` of its sigmas, and what a Gaussian has beyond; "
+        "of all others, and of spots that are bright, `sc_sum`",
+        "the sum over its pixels, of which the threshold cuts the wings",
+    ),
+    (
+        "`sc_sum`",
         "raw light; a defect has its neighbours' mean; rows without their common shift",
-        "response of lens and sensor corrected before; hot pixels as they are",
+        "`sc_integral`; response of lens and sensor corrected before; hot pixels as they are",
     ),
     (
         "`sc_corrintegral`",

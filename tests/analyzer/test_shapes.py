@@ -181,7 +181,7 @@ def test_kept_pixels_are_those_of_their_cluster():
     for number in (0, 1):
         mine = pixels[pixels["cluster"] == number]
         assert len(mine) == clusters["sc_size"][number]
-        assert mine["redpix_iz"].sum() == pytest.approx(clusters["sc_integral"][number], rel=1e-4)
+        assert mine["redpix_iz"].sum() == pytest.approx(clusters["sc_sum"][number], rel=1e-4)
         assert mine["redpix_ix"].min() == clusters["sc_xmin"][number]
         assert mine["redpix_iy"].max() == clusters["sc_ymax"][number]
     assert len({(int(p["redpix_ix"]), int(p["redpix_iy"])) for p in pixels}) == len(pixels)
