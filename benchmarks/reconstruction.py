@@ -2,8 +2,8 @@
 
 Simulated frames of 2304x2304 pixels (fixed pattern, glow at the edges, hot pixels), analyzed with
 profile LNGS and the pedestal of a run of 100 frames. Their noise is 2.4 ADU with 12 % spread, as
-CYGNO's mark was taken with; keys that end in ``_noisy`` are of frames with 3.0 ADU. What is placed is
-known: spots of sigma 4 pixels, muons of 1200 pixels with 40 ADU each, alphas of 260 pixels and
+CYGNO's mark was taken with; keys that end in ``_noisy`` are of frames with 3.0 ADU. What is placed
+is known: spots of sigma 4 pixels, muons of 1200 pixels with 40 ADU each, alphas of 260 pixels and
 5e5 ADU, in frames of their own kind. Truth is the light that the pixels got, a Poisson number of
 photons.
 

@@ -1,4 +1,4 @@
-"""Weigh the light of round spots: within some sigmas of their middle, over what a Gaussian has there.
+"""Weigh the light of round spots: up to some sigmas, over what a Gaussian has there.
 
 The sum over the pixels above a threshold loses the wings of a spot, the more the fainter and the
 wider it is, and gains by noise, as what noise lifts over the threshold is summed. Here neither the
