@@ -43,6 +43,16 @@ def test_pieces_of_a_track_are_splits_and_not_in_one_piece() -> None:
     assert (figures["efficiency_x"], figures["splits_x"], figures["one_piece_x"]) == (1, 1, 0.5)
 
 
+def test_tracks_that_cross_in_their_middles_are_told_by_their_angles() -> None:
+    tally = Tally()
+    angles = (0.3, -0.9)
+    placed = [Placed(1000, 500, 500, length=400, angle=angle) for angle in angles]
+    found = clusters(cluster(502, 500.5, 980), cluster(500.5, 499, 1010))
+    found["sc_length"], found["sc_theta"] = 410, angles[::-1]
+    tally.add(placed, found, 0.001)
+    assert (tally.found, tally.whole, tally.splits, tally.merges) == (2, 2, 0, 0)
+
+
 def test_it_measures_all_kinds(tmp_path: Path) -> None:
     figures = measure(1, tmp_path)
     assert figures["efficiency_12300"] == figures["efficiency_alpha"] == 1
