@@ -1,6 +1,7 @@
 """The dense method of the frame codec: one Blosc2 chunk, byte shuffle and zstd."""
 
 import struct
+import threading
 from functools import cache
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from rawdata.errors import LayoutError
 
 _CHUNK_HEADER: Final = struct.Struct("<4BIII")  # versions, flags, item; bytes, block, chunk bytes
+_BYTES_A_PIXEL: Final = 2
 _LEVEL: Final = 1
 _BLOCK_BYTES: Final = 1 << 19
 """With streams above 256 KiB zstd looks for matches of 7 bytes or more only, which noise has few
@@ -26,19 +28,50 @@ def _blosc2() -> Any:
     return blosc2
 
 
+class _Kept(threading.local):
+    """What a thread keeps from frame to frame: Blosc2's context, with memory that is touched."""
+
+    size_bytes = -1
+    schunk: Any = None
+
+    def for_frames_of(self, size_bytes: int) -> Any:
+        """Return an empty super-chunk whose chunks hold frames of this size."""
+        if size_bytes != self.size_bytes:
+            blosc2 = _blosc2()
+            settings = blosc2.CParams(
+                codec=blosc2.Codec.ZSTD,
+                clevel=_LEVEL,
+                typesize=_BYTES_A_PIXEL,
+                filters=[blosc2.Filter.SHUFFLE],
+                splitmode=blosc2.SplitMode.NEVER_SPLIT,
+                blocksize=_BLOCK_BYTES,
+                nthreads=1,
+            )
+            self.schunk = blosc2.SChunk(chunksize=size_bytes, cparams=settings)
+            self.size_bytes = size_bytes
+        return self.schunk
+
+    def drop(self) -> None:
+        """Keep nothing."""
+        self.schunk, self.size_bytes = None, -1
+
+
+_kept = _Kept()
+
+
 def compress(pixels: npt.NDArray[np.uint16]) -> bytes:
-    """Return the chunk of (rows, columns) uint16, C-contiguous."""
-    blosc2 = _blosc2()
-    chunk: bytes = blosc2.compress2(
-        pixels,
-        codec=blosc2.Codec.ZSTD,
-        clevel=_LEVEL,
-        typesize=pixels.itemsize,
-        filters=[blosc2.Filter.SHUFFLE],
-        splitmode=blosc2.SplitMode.NEVER_SPLIT,
-        blocksize=_BLOCK_BYTES,
-        nthreads=1,
-    )
+    """Return the chunk of (rows, columns) uint16, C-contiguous.
+
+    ``blosc2.compress2`` gives the same bytes, but takes new memory and a new context each time.
+    """
+    schunk = _kept.for_frames_of(pixels.nbytes)
+    try:
+        schunk.append_data(pixels)
+        chunk: bytes = schunk.get_chunk(0)
+        schunk.delete_chunk(0)
+    except BaseException:
+        _kept.drop()
+        raise
     return chunk
 
 

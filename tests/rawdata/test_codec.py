@@ -255,22 +255,24 @@ def test_an_empty_bank_is_refused() -> None:
 # threads -----------------------------------------------------------------------------------------
 
 
+COMPRESSING = ("append_data", "compress")
+
+
 @pytest.mark.parametrize(
-    ("method", "name"),
+    ("method", "library", "name"),
     [
-        ("dense", "compress2"),
-        ("dense", "decompress2"),
-        ("fast", "compress"),
-        ("fast", "uncompress"),
+        ("dense", blosc2.SChunk, "append_data"),
+        ("dense", blosc2, "decompress2"),
+        ("fast", fast_kernels, "compress"),
+        ("fast", fast_kernels, "uncompress"),
     ],
 )
 def test_other_threads_run_meanwhile(
-    method: codec.Method, name: str, monkeypatch: pytest.MonkeyPatch
+    method: codec.Method, library: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With an endless switch interval another thread runs only where the GIL is given away."""
     frame = noise(1024, 1024)
     bank = bank_of(frame, method)
-    library = dense_chunk._blosc2() if method == "dense" else fast_kernels
     call = getattr(library, name)
     inside, done = threading.Event(), threading.Event()
     seen = 0
@@ -295,7 +297,7 @@ def test_other_threads_run_meanwhile(
     try:
         sys.setswitchinterval(1000.0)
         for _ in range(300):
-            codec.encode(frame, method) if name.startswith("comp") else codec.decode(bank)
+            codec.encode(frame, method) if name in COMPRESSING else codec.decode(bank)
             if seen:
                 break
     finally:
@@ -314,6 +316,15 @@ def test_threads_do_not_disturb_one_another(method: codec.Method) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(there_and_back, frames))
+
+
+def test_a_kept_context_gives_what_a_new_one_does() -> None:
+    """Frames of changing sizes, one after another in one thread."""
+    for shape in ((40, 60), (600, 700), (40, 60), (1, 1), (600, 700)):
+        for frame in (noise(*shape), np.full(shape, 7, np.uint16), np.zeros(shape, np.uint16)):
+            chunk = dense_chunk.compress(frame)
+            assert blosc2.decompress2(chunk) == frame.tobytes()
+            assert chunk == dense_chunk.compress(frame)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -236,13 +236,12 @@ def test_a_frame_that_comes_out_otherwise_is_never_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As if memory had failed while the frame was compressed."""
-    library = dense_chunk._blosc2()
-    compress = library.compress2
+    compress = dense_chunk.compress
 
-    def compress_another(pixels: Frame, **options: object) -> bytes:
-        return compress(pixels ^ np.uint16(1), **options)
+    def compress_another(pixels: Frame) -> bytes:
+        return compress(pixels ^ np.uint16(1))
 
-    monkeypatch.setattr(library, "compress2", compress_another)
+    monkeypatch.setattr(dense_chunk, "compress", compress_another)
     event = built(noise(64, 64))
     with pytest.raises(LayoutError, match=r"event 7 \(id 1\), bank CAM0: CRC32C of the pixels is"):
         shrink_event(event)
