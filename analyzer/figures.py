@@ -20,7 +20,7 @@ from analyzer.figure_table import (
     pmt_key,
     slow_std_key,
 )
-from analyzer.limits import Limit, violated
+from analyzer.limits import Limit, violated, violated_by_cameras
 from analyzer.measure import FE55_KEV
 from analyzer.quality import RunQuality
 from analyzer.spectrum import PeakFit
@@ -51,7 +51,17 @@ def figures_of(
     """
     values = dict(_figures(quality, fit, record, at_begin, exposure_s, duration_s, pedestals))
     plain = {figure.key: _plain(values.get(figure.key), figure.kind) for figure in FIGURES}
-    plain["limits_violated"] = ",".join(quantity.figure for quantity in violated(plain, limits))
+    cameras = _of_each_camera(quality, pedestals)
+    beyond = [
+        quantity.figure
+        for quantity in violated(plain, limits)
+        if not (cameras and quantity.of_cameras)
+    ]
+    beyond += [
+        f"cam{camera}_{quantity.figure}"
+        for camera, quantity in violated_by_cameras(cameras, limits)
+    ]
+    plain["limits_violated"] = ",".join(beyond)
     return plain
 
 
@@ -59,15 +69,25 @@ def camera_figures(
     quality: RunQuality, pedestals: Mapping[int, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the figures of each camera, ``cam<i>_`` before their keys; none of a single one."""
+    return {
+        f"cam{camera}_{key}": value
+        for camera, figures in _of_each_camera(quality, pedestals).items()
+        for key, value in figures.items()
+    }
+
+
+def _of_each_camera(
+    quality: RunQuality, pedestals: Mapping[int, Mapping[str, Any]]
+) -> dict[int, dict[str, Any]]:
+    """Return camera -> figure -> value; nothing where there is one camera alone."""
     if len(quality.cameras) < 2:
         return {}
-    found = {}
+    found: dict[int, dict[str, Any]] = {}
     for camera, quantities in sorted(quality.cameras.items()):
         known: dict[str, Any] = {image_key(name): m.mean for name, m in quantities.items()}
         known["frames"] = quantities["noise"].count
         known["defects"] = pedestals.get(camera, {}).get("defects")
-        for key, (kind, _) in CAMERA_FIGURES.items():
-            found[f"cam{camera}_{key}"] = _plain(known[key], kind)
+        found[camera] = {key: _plain(known[key], kind) for key, (kind, _) in CAMERA_FIGURES.items()}
     return found
 
 

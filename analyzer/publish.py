@@ -12,7 +12,8 @@ from analyzer.arrivals import REASONS
 from analyzer.finisher import Outcome
 from analyzer.limits import LimitWatch
 from analyzer.online_run import OnlineRun
-from analyzer.quantities import QUANTITIES
+from analyzer.quality_consumer import QualityConsumer
+from analyzer.quantities import CAMERA_QUANTITIES, MAX_CAMERAS, QUANTITIES, camera_variable
 from analyzer.stream import SCHEMA
 from experiment.client import Client
 from experiment.constants import EQ_PERIODIC, RO_ALWAYS
@@ -37,6 +38,7 @@ NOTHING_KNOWN: Final[dict[str, Any]] = {
     "PMT baseline": 0.0,
     "Fraction seen": 1.0,
     "Rate Hz": 0.0,
+    **{camera_variable(quantity): [0.0] * MAX_CAMERAS for quantity in CAMERA_QUANTITIES},
     "Events seen": 0,
     "Events analyzed": 0,
     **{f"Missed {reason}": 0 for reason in REASONS},
@@ -138,6 +140,8 @@ class Publisher:
         kilobytes = max(0, mark.bytes - self._mark.bytes) / passed_s / 1000
         self._mark = mark
         known = run.consumers.variables()
+        quality = run.consumers.find(QualityConsumer)
+        cameras = quality.cameras() if quality else {}
         self._set_variables(
             {
                 **known,
@@ -156,7 +160,7 @@ class Publisher:
         missed = run.missed_of(None)
         if missed:
             text += f"; saw {100 * run.arrivals.fraction_seen:.0f}%: {missed}"
-        self._limits.check(run.run, known, run.counts.analyzed)
+        self._limits.check(run.run, known, run.counts.analyzed, cameras)
         beyond = self._limits.raised
         if beyond:
             text += f"; beyond limits: {', '.join(beyond)}"

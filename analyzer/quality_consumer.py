@@ -13,7 +13,7 @@ from analyzer.dtypes import FIGURES_ROW
 from analyzer.figures import camera_figures, figures_of
 from analyzer.limits import limits_of
 from analyzer.quality import RunQuality
-from analyzer.quantities import QUANTITIES
+from analyzer.quantities import CAMERA_QUANTITIES, MAX_CAMERAS, QUANTITIES, camera_variable
 from analyzer.recent import RecentQuality
 from analyzer.results import open_results
 from analyzer.spectrum import PeakFit
@@ -59,10 +59,15 @@ class QualityConsumer(Consumer):
         }
         return {
             **self._recent.variables(),
+            **_arrays(self.cameras()),
             **slow,
             "55Fe peak ADU": self._fit.mean,
             "55Fe resolution %": 100 * self._fit.resolution,
         }
+
+    def cameras(self) -> Mapping[int, Mapping[str, float]]:
+        """Return what the last frames of each camera were like."""
+        return self._recent.cameras()
 
     def finish(self) -> Mapping[str, Rows]:
         """Return the run's figures, one row of `FIGURES_ROW`, and its mean image."""
@@ -104,3 +109,13 @@ class QualityConsumer(Consumer):
     def _duration_s(self) -> float | None:
         analysis = self.analysis
         return duration_of(analysis.conditions.begin_time, self._end_time, analysis.odb_end)
+
+
+def _arrays(cameras: Mapping[int, Mapping[str, float]]) -> dict[str, list[float]]:
+    """Return the cameras' own values as arrays; 0 where there is no camera."""
+    return {
+        camera_variable(quantity): [
+            cameras.get(camera, {}).get(quantity.key, 0.0) for camera in range(MAX_CAMERAS)
+        ]
+        for quantity in CAMERA_QUANTITIES
+    }

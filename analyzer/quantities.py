@@ -20,6 +20,7 @@ class Quantity:
     :param unit: its unit, for people.
     :param look: what to look at where it is out of its limits; at most 36 characters.
     :param is_enabled: whether the limits are watched unless someone says otherwise.
+    :param of_cameras: each camera has its own; where there are several, each is watched.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Quantity:
     high: float
     look: str
     is_enabled: bool = False
+    of_cameras: bool = False
 
     @property
     def name(self) -> str:
@@ -43,23 +45,23 @@ class Quantity:
 QUANTITIES: Final = (
     Quantity(
         "Image mean", "image_mean_adu", "ADU", "mean of the raw pixels",
-        80.0, 130.0, "light leak? exposure, sensor cooling",
+        80.0, 130.0, "light leak? exposure, sensor cooling", False, True,
     ),
     Quantity(
         "Noise", "noise_adu", "ADU", "noise of pixels without light",
-        0.0, 6.0, "sensor cooling, light leak, pedestal", True,
+        0.0, 6.0, "sensor cooling, light leak, pedestal", True, True,
     ),
     Quantity(
         "Pedestal drift ADU", "pedestal_drift_adu", "ADU", "level of empty pixels above pedestal",
-        -1.0, 1.0, "new pedestal run? sensor cooling", True,
+        -1.0, 1.0, "new pedestal run? sensor cooling", True, True,
     ),
     Quantity(
         "Light outside ADU", "light_outside_adu_per_pixel", "ADU/px", "light in no cluster",
-        -2.0, 2.0, "light leak? glow; pedestal",
+        -2.0, 2.0, "light leak? glow; pedestal", False, True,
     ),
     Quantity(
         "Saturated pixels", "saturated_pixels_per_frame", "", "saturated pixels of a frame",
-        0.0, 5000.0, "sparks? light leak",
+        0.0, 5000.0, "sparks? light leak", False, True,
     ),
     Quantity(
         "Sparks %", "spark_percent", "%", "frames that are sparks",
@@ -71,7 +73,7 @@ QUANTITIES: Final = (
     ),
     Quantity(
         "Clusters per frame", "clusters_per_frame", "", "clusters of a frame",
-        0.0, 200.0, "GEM voltages, source, pedestal",
+        0.0, 200.0, "GEM voltages, source, pedestal", False, True,
     ),
     Quantity(
         "Cluster rate Hz", "cluster_rate_hz", "Hz", "clusters in the time of exposure",
@@ -139,3 +141,26 @@ QUANTITIES: Final = (
     ),
 )  # fmt: skip
 """What is watched each second; `look` says where a person should begin."""
+
+MAX_CAMERAS: Final = 6
+"""Cameras that have their own numbers in the ODB (NCAM_MAX of CYGNO's frontend)."""
+
+CAMERA_QUANTITIES: Final = tuple(quantity for quantity in QUANTITIES if quantity.of_cameras)
+
+
+def camera_folder(camera: int) -> str:
+    """Return the folder below `LIMITS_PATH` with limits of one camera alone.
+
+    >>> camera_folder(1)
+    'Camera 1'
+    """
+    return f"Camera {camera}"
+
+
+def camera_variable(quantity: Quantity) -> str:
+    """Return the key of the array of `VARIABLES_PATH` with the cameras' own values.
+
+    >>> camera_variable(CAMERA_QUANTITIES[1])
+    'Camera Noise'
+    """
+    return f"Camera {quantity.key}"

@@ -66,6 +66,18 @@ class RecentQuality:
             known["Trigger rate Hz"] = count / passed_s if passed_s > 0 else float("nan")
         return known
 
+    def cameras(self) -> dict[int, dict[str, float]]:
+        """Return what is known of each camera: camera -> key of the ODB -> value."""
+        rows = np.concatenate([np.zeros(0, QUALITY), *self._rows])
+        images = rows[rows["flags"] & np.uint16(NO_IMAGE) == 0]
+        return {
+            int(camera): {
+                key: float(images[column][images["camera"] == camera].mean(dtype=np.float64))
+                for column, key in _MEANS.items()
+            }
+            for camera in np.unique(images["camera"])
+        }
+
     def _of_waveforms(self, rows: npt.NDArray[Any]) -> dict[str, float]:
         pmts = rows[rows["n_waveforms"] > 0]
         if not len(pmts):

@@ -280,6 +280,9 @@ Made by `python docs/generate.py` from `analyzer/quantities.py`; change that, no
 Each quantity is a variable of `/Equipment/Analyzer/Variables` (MIDAS history plots it), has limits
 in `/Equipment/Analyzer/Limits/<quantity>` (`Low`, `High`, `Enabled`, `Violations`; edits count at
 once), and is a figure of the run's summary. Beyond them it raises the alarm `Analyzer <quantity>`.
+Of several cameras, each is watched by itself where the table says so: alarm `Analyzer <quantity>
+c<i>`, variables `Camera <quantity>[6]`, and limits of its own in `Limits/Camera <i>/<quantity>`
+where there are any.
 """
 
 
@@ -287,13 +290,14 @@ def limits_page() -> str:
     """Return ``docs/reference/limits.md``."""
     lines = [
         _LIMITS_HEAD,
-        "| quantity | meaning | unit | low | high | watched | figure | look at |",
-        "|---|---|---|---|---|---|---|---|",
+        "| quantity | meaning | unit | low | high | watched | by camera | figure | look at |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for one in QUANTITIES:
         cells = (
             f"`{one.key}`", one.meaning, one.unit, f"{one.low:g}", f"{one.high:g}",
-            "y" if one.is_enabled else "n", f"`{one.figure}`", one.look,
+            "y" if one.is_enabled else "n", "y" if one.of_cameras else "n", f"`{one.figure}`",
+            one.look,
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

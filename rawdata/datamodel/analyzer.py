@@ -35,11 +35,33 @@ _VARIABLES: Final = (
     ("Rate Hz", "Events analyzed in the last second", "Hz"),
 )
 
+_OF_CAMERAS: Final = (
+    "Image mean",
+    "Noise",
+    "Pedestal drift ADU",
+    "Light outside ADU",
+    "Saturated pixels",
+    "Clusters per frame",
+)
+
 ANALYZER_KEYS: Final = (
     OdbKey("/Equipment/Analyzer/Variables/Ready", Tid.BOOL, "Its kernels are compiled"),
     *(
         OdbKey(f"/Equipment/Analyzer/Variables/{name}", Tid.DOUBLE, f"{meaning}; each second", unit)
         for name, meaning, unit in _VARIABLES
+    ),
+    *(
+        OdbKey(
+            f"/Equipment/Analyzer/Variables/Camera {name}[6]",
+            Tid.DOUBLE,
+            f"{name} of each camera, last 50 events; 0 where there is none",
+        )
+        for name in _OF_CAMERAS
+    ),
+    OdbKey(
+        "/Equipment/Analyzer/Limits/Camera <i>/<variable>",
+        Tid.KEY,
+        "Limits of one camera in place of those of all: as much of the keys below as differs",
     ),
     OdbKey("/Equipment/Analyzer/Limits/<variable>/Low", Tid.DOUBLE, "Smallest value that is well"),
     OdbKey("/Equipment/Analyzer/Limits/<variable>/High", Tid.DOUBLE, "Largest value that is well"),

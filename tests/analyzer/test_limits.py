@@ -6,9 +6,17 @@ import pytest
 
 from analyzer.dtypes import FIGURES_ROW
 from analyzer.figure_table import FIGURES
-from analyzer.limits import ALARM_CHARACTERS, Limit, LimitWatch, alarm_text, limits_of, violated
+from analyzer.limits import (
+    ALARM_CHARACTERS,
+    Limit,
+    LimitWatch,
+    alarm_text,
+    limits_of,
+    violated,
+    violated_by_cameras,
+)
 from analyzer.publish import NOTHING_KNOWN
-from analyzer.quantities import LIMITS_PATH, QUANTITIES, VARIABLES_PATH
+from analyzer.quantities import LIMITS_PATH, MAX_CAMERAS, QUANTITIES, VARIABLES_PATH
 from rawdata.datamodel import ODB_KEYS
 
 
@@ -142,6 +150,63 @@ def test_limits_that_stand_in_the_odb_are_not_changed(odb):
     assert odb.limits["Noise"] == {"Low": 1.0, "High": 2.0, "Enabled": True, "Violations": 10}
 
 
+def feed_cameras(watch, key, values, start=1):
+    """Each of `values` is what the cameras show at once."""
+    for events, of_each in enumerate(values, start):
+        together = {key: sum(of_each) / len(of_each)}
+        watch.check(7, together, events, {camera: {key: v} for camera, v in enumerate(of_each)})
+
+
+def test_each_of_several_cameras_is_watched_by_itself(odb):
+    watch = LimitWatch(odb)
+    set_limit(odb, "Noise", violations=2)
+    feed_cameras(watch, "Noise", [(2.5, 7.0)] * 3)  # 4.75 together would be well
+    assert odb.alarms == [
+        ("Analyzer Noise c1", "cam1 Noise 7 ADU, limit 6: sensor cooling, light leak, pedestal")
+    ]
+    assert watch.raised == ["Noise c1"]
+    assert "of camera 1 (Noise) is 7 ADU" in odb.said[-1][0]
+    feed_cameras(watch, "Noise", [(2.5, 3.0)], start=9)
+    assert watch.raised == []
+
+
+def test_a_single_camera_has_the_alarm_of_the_quantity(odb):
+    watch = LimitWatch(odb)
+    set_limit(odb, "Noise", violations=1)
+    watch.check(7, {"Noise": 9.0}, 1, {0: {"Noise": 9.0}})
+    assert [name for name, _ in odb.alarms] == ["Analyzer Noise"]
+
+
+def test_a_camera_may_have_limits_of_its_own(odb):
+    watch = LimitWatch(odb)
+    set_limit(odb, "Noise", violations=1)
+    odb.limits["Camera 1"] = {"Noise": {"High": 8.0}}  # all else as for all cameras
+    feed_cameras(watch, "Noise", [(2.5, 7.0)])
+    assert odb.alarms == []
+    feed_cameras(watch, "Noise", [(7.0, 8.5)], start=2)
+    assert [name for name, _ in odb.alarms] == ["Analyzer Noise c0", "Analyzer Noise c1"]
+    assert f"{LIMITS_PATH}/Camera 1/Noise" in odb.said[-1][0]
+    odb.limits["Camera 1"]["Noise"] = {"High": -1.0}
+    feed_cameras(watch, "Noise", [(2.5, 7.0)] * 2, start=3)
+    told = [text for text, is_error in odb.said if "Camera 1/Noise: High is -1.0" in text]
+    assert len(told) == 1
+    assert "Analyzer Noise c1" not in [name for name, _ in odb.alarms[2:]]  # 8 goes on to count
+    del odb.limits["Camera 1"]
+    feed_cameras(watch, "Noise", [(2.5, 7.0)], start=9)
+    assert [name for name, _ in odb.alarms[2:]] == ["Analyzer Noise c1"]
+
+
+def test_a_run_names_the_camera_that_was_beyond():
+    odb = {"Equipment": {"Analyzer": {"Limits": {
+        "Noise": {"Low": 0.0, "High": 2.0, "Enabled": True, "Violations": 1},
+        "Camera 2": {"Noise": {"High": 5.0}},
+    }}}}  # fmt: skip
+    limits = limits_of(odb)
+    cameras = {0: {"noise_adu": 1.0}, 1: {"noise_adu": 3.0}, 2: {"noise_adu": 4.0}}
+    found = violated_by_cameras(cameras, limits)
+    assert [(camera, quantity.key) for camera, quantity in found] == [(1, "Noise")]
+
+
 def test_a_run_says_which_of_its_figures_were_beyond():
     odb = {"Equipment": {"Analyzer": {"Limits": {
         "Noise": {"Low": 0.0, "High": 2.0, "Enabled": True, "Violations": 1},
@@ -157,7 +222,8 @@ def test_a_run_says_which_of_its_figures_were_beyond():
 
 @pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quantity.key)
 def test_each_quantity_can_be_watched_published_and_told(quantity):
-    assert len(f"Analyzer {quantity.key}".encode()) <= 31
+    suffix = f" c{MAX_CAMERAS - 1}" if quantity.of_cameras else ""
+    assert len(f"Analyzer {quantity.key}{suffix}".encode()) <= 31
     assert "/" not in quantity.key
     limit = Limit(low=-123456.7, high=-123456.7)
     text = alarm_text(quantity, 123456.78, limit)
@@ -172,7 +238,7 @@ def test_each_quantity_can_be_watched_published_and_told(quantity):
 
 
 def test_variables_need_no_padding_in_midas_history():
-    sizes = [8 if isinstance(value, float) else 4 for value in NOTHING_KNOWN.values()]
+    sizes = [8 if isinstance(value, float | list) else 4 for value in NOTHING_KNOWN.values()]
     assert sizes == sorted(sizes, reverse=True)
 
 

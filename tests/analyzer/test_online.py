@@ -48,6 +48,7 @@ def test_recorded_run_gives_online_what_it_gives_from_file(bench, data, tmp_path
     assert bench.odb("Variables/Missed busy") == 0
     assert bench.odb("Variables/Noise") == pytest.approx(3.1, abs=0.2)
     assert bench.odb("Variables/Image mean") == pytest.approx(100, abs=2)
+    assert bench.odb("Variables/Camera Noise") == pytest.approx([3.1, 0, 0, 0, 0, 0], abs=0.2)
     assert bench.odb("Variables/PMT baseline") == pytest.approx(3650, abs=50)
     assert "no earlier pedestal fits camera 0" in bench.messages()
 
