@@ -24,6 +24,8 @@ from analyzer.root_file import RootWriter
 from analyzer.run_files import run_number_of
 from analyzer.settings import AnalyzerSettings
 from analyzer.slow_control import is_slow_event
+from rawdata.check import stream_problem
+from rawdata.checksum import crc32c
 from rawdata.datamodel import is_trigger_event
 from rawdata.errors import RawDataError
 from rawdata.event import END_OF_RUN, Event
@@ -49,7 +51,8 @@ class RunSummary:
 
     :param variables: what the run's consumers know for the ODB.
     :param is_written: whether the results were wanted, and written.
-    :param damage: where and why its file is damaged; empty if it is not.
+    :param damage: where and why its file is damaged, or that it is not what the logger's checksum
+        says; empty if nothing is wrong.
     :param has_end: whether the file has the ODB dump at end of run.
     """
 
@@ -92,8 +95,9 @@ def analyze_run(
 ) -> RunSummary:
     """Analyze a run file; the results appear at `output` when they are whole.
 
-    A damaged file gives the results of its whole events. A pedestal run also gives its pedestal
-    file, beside `output`.
+    A damaged file gives the results of its whole events. Its bytes are compared with the checksum
+    that MIDAS's logger left beside it. A pedestal run also gives its pedestal file, beside
+    `output`.
 
     :param settings: None takes those in the file's ODB dump, or else the defaults.
     :param tell: told what a person should know, one line each.
@@ -141,6 +145,7 @@ class _Reader:
         self.analysis = RunAnalysis(self.conditions, chosen, tables_of(chosen))
         self.summary = RunSummary(self.conditions.run, source, output)
         self.end_time = 0
+        self.crc = self.bytes = 0
 
     def run(
         self,
@@ -217,6 +222,8 @@ class _Reader:
 
         try:
             for event in self.file:
+                self.crc = crc32c(event.raw, self.crc)
+                self.bytes += len(event.raw)
                 if pedestal is not None:
                     pedestal.add(event)
                 if event.event_id == END_OF_RUN:
@@ -236,8 +243,11 @@ class _Reader:
                 pipeline.submit(functools.partial(self._analyze, event, counts.seen, slow))
                 counts.seen += 1
                 self.end_time = event.timestamp
+            self.summary.damage = stream_problem(self.summary.source, self.crc, self.bytes)
         except RunFileError as error:
             self.summary.damage = str(error)
+        except RawDataError as error:  # the sidecar is no good, which says nothing of the file
+            tell(str(error), True)
         for result in pipeline.rest():
             take(result)
 

@@ -211,6 +211,24 @@ def _check_frames(index: int, event: Event, report: FileReport) -> None:
             report.problems.append(f"{report.path}: index {index}: {error}")
 
 
+def stream_problem(path: Path, crc: int, size_bytes: int) -> str:
+    """Compare the CRC32C of a run's uncompressed stream with what its logger noted.
+
+    :param path: the run file; the sidecar is that of the stream, without the compression's suffix.
+    :returns: what is wrong; empty if they agree or there is no sidecar.
+    :raises RawDataError: if the sidecar cannot be read.
+    """
+    sidecar = sidecar_path(data_path(path))
+    expected = read_sidecar(sidecar)
+    if expected is None or (crc, size_bytes) == (expected.crc32c, expected.size_bytes):
+        return ""
+    return (
+        f"{path}: CRC32C of the uncompressed data is {crc:08x} of {size_bytes} bytes, "
+        f"{sidecar.name} says {expected.crc32c:08x} of {expected.size_bytes} bytes: the file is "
+        "not what the logger wrote; fetch it again, or see cygno-rawdata check"
+    )
+
+
 def _compare_checksums(report: FileReport, data_crc: int) -> None:
     path = report.path
     candidates = [(sidecar_path(path), "file" if path.suffix in COMPRESSION_SUFFIXES else "data")]

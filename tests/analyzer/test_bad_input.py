@@ -11,6 +11,7 @@ from analyzer.pedestal_files import pedestal_name, write_pedestals
 from analyzer.results import open_results
 from analyzer.settings import AnalyzerSettings
 from experiment.settings import to_odb
+from rawdata.checksum import data_path, sidecar_path
 from tests.analyzer.run_making import make_event, one_board, run_odb, write_run
 from tests.analyzer.scenes import add_spot, make_scene
 
@@ -47,6 +48,30 @@ def analyze(command, source, *options):
     with open_results(target) as results:
         flags = [EventFlag(int(value)) for value in results["events"]["flags"]]
         return done.returncode, done.stderr, flags, results["clusters"]["event"].tolist()
+
+
+@pytest.mark.parametrize("compress", ["none", "lz4"])
+def test_a_file_that_is_not_what_its_logger_wrote(command, scene, tmp_path, compress):
+    good_one = write_run(tmp_path, 9, [good(scene, 0), good(scene, 1)], compress=compress)
+    text = sidecar_path(data_path(good_one)).read_text()
+    assert analyze(command, good_one)[0] == 0
+    good_one.unlink()
+    changed = [good(scene, 0), good(scene, 2)]  # an event as whole as the one in its place
+    source = write_run(tmp_path, 9, changed, compress=compress)
+    sidecar_path(data_path(source)).write_text(text)
+    code, said, flags, clusters = analyze(command, source)
+    assert (code, flags, clusters) == (1, [EventFlag(0)] * 2, [0, 1])
+    assert "CRC32C of the uncompressed data is" in said
+    assert "run00009.mid.crc32c says" in said
+    with open_results(source.with_name("out.h5")) as results:
+        assert "CRC32C" in results.attributes["trouble"]
+        assert not results.attributes["complete"]
+    sidecar_path(data_path(source)).write_text("nonsense")
+    code, said, *_ = analyze(command, source)
+    assert code == 0
+    assert "not a CRC32C sidecar" in said
+    sidecar_path(data_path(source)).unlink()
+    assert analyze(command, source)[0] == 0
 
 
 def test_a_frame_of_another_size_than_its_pedestal(command, scene, tmp_path):
