@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.average_wave import AverageWaves
 from analyzer.conditions import RunConditions
 from analyzer.drift import DriftWatch, exceeds
 from analyzer.drs4 import Drs4Tables
@@ -93,6 +94,7 @@ class RunAnalysis:
         self.waveforms = WaveformAnalysis(
             settings, conditions.exposure_s, None if conditions.drs4_on_board else tables
         )
+        self.averages = AverageWaves(settings, self.waveforms)
         self._local = threading.local()
         self._means: list[tuple[int, MeanImage]] = []
 

@@ -14,8 +14,10 @@ from analyzer.dtypes import CLUSTER, titles
 PMT_CHANNELS: Final = (1, 2, 3, 4)
 """Default of the setting ``PMT channels`` (``board_pmt_channels`` of configFile_LNGS.txt)."""
 
-EXPOSURE_BEGIN_MS: Final = 180.0
-"""Begin of the time when all rows are exposed, after the trigger's gate (reconstruction.py)."""
+GEM_CHANNELS: Final = (5, 6, 7)
+"""Default of the setting ``GEM channels`` (``board_gem_channels`` of configFile_LNGS.txt)."""
+
+NOT_MEASURED: Final = "0: not measured; the steps of ours are one"
 
 TIME_TAG_MS: Final = 8.5e-6
 """Step of the trigger time tags [ms], as CYGNO takes it for both boards."""
@@ -30,6 +32,21 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "cmos_integral": ("float32", "sum of the zero-suppressed image [ADU]"),
     "cmos_mean": ("float32", "mean of the zero-suppressed image [ADU]"),
     "cmos_rms": ("float32", "standard deviation of the zero-suppressed image [ADU]"),
+    "lp_len": ("float32", "macro-pixels in clusters (CYGNO: that clusters are sought among)"),
+    **{
+        f"t_{step}": ("float32", NOT_MEASURED)
+        for step in (
+            "DBSCAN",
+            "variables",
+            "pedsub",
+            "saturation",
+            "zerosup",
+            "xycut",
+            "rebin",
+            "medianfilter",
+            "noisered",
+        )
+    },
     "Lime_pressure": ("float32", "pressure in the detector [bar]"),
     "Atm_pressure": ("float32", "atmospheric pressure [bar]"),
     "Lime_temperature": ("float32", "temperature in the detector [C]"),
@@ -93,7 +110,7 @@ WAVES: Final[dict[str, tuple[str, str]]] = {
     "pmt_wf_event": ("int32", "index of the trigger event in the run, from 0"),
     "pmt_wf_trigger": ("int32", "index of the trigger in the event"),
     "pmt_wf_channel": ("int32", "channel of the board"),
-    "pmt_wf_insideGE": ("int32", "1: 180 ms <= pmt_wf_TTT <= exposure"),
+    "pmt_wf_insideGE": ("int32", "1: Readout time <= pmt_wf_TTT <= exposure"),
     "pmt_wf_sampling": ("int32", "1024: fast board (V1742), 4000: slow board (V1720)"),
     "pmt_wf_TTT": ("float32", "trigger time tag times 8.5 ns [ms]"),
     "pmt_wf_baseline": ("float32", "baseline [ADC counts] (CYGNO: of the centred waveform, 0)"),
@@ -104,7 +121,10 @@ WAVES: Final[dict[str, tuple[str, str]]] = {
     "pmt_TOT_time": ("float32", "time over threshold [samples]"),
     "pmt_TOT_area": ("float32", "sum while over threshold [ADC counts]"),
 }
-"""Plain branches of ``PMT_Events``, one entry a waveform."""
+"""Plain branches of ``PMT_Events`` and ``GEM_Events``, one entry a waveform."""
+
+TIMES: Final[dict[str, tuple[str, str]]] = {"t_waveforms": ("float32", NOT_MEASURED)}
+"""What ``PMT_Events`` has besides."""
 
 PEAKS: Final[dict[str, tuple[str, str]]] = {
     "pmt_peak_Number": ("int32", "number of the pulse in the waveform, from 1"),
@@ -114,3 +134,15 @@ PEAKS: Final[dict[str, tuple[str, str]]] = {
     "pmt_peak_FullWidth": ("float32", "width near the base [samples]"),
 }
 """Branches of pulses, counted by pmt_wf_nPeaks."""
+
+AVERAGES: Final[dict[str, tuple[str, str]]] = {
+    name: WAVES[name]
+    for name in (
+        "pmt_wf_run", "pmt_wf_event", "pmt_wf_trigger", "pmt_wf_channel", "pmt_wf_insideGE",
+        "pmt_wf_sampling", "pmt_wf_TTT", "pmt_TOT_time", "pmt_TOT_area",
+    )
+} | {
+    "pmt_wf_channel": ("int32", "9: the average of the PMTs"),
+    "pmt_wf_insideGE": ("int32", "9, as with CYGNO: see PMT_Events"),
+}  # fmt: skip
+"""Plain branches of ``PMT_Avg_Events``, one entry a trigger of a board."""

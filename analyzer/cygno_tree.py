@@ -11,21 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.analysis import EventResult, RunAnalysis
+from analyzer.average_wave import AVERAGE_CHANNEL
 from analyzer.cygno_branches import (
     CLUSTERS,
-    EXPOSURE_BEGIN_MS,
     PEAKS,
     REDPIXELS,
     TIME_TAG_MS,
     WAVES,
 )
-from analyzer.dtypes import CLUSTER, ClusterFlag, EventFlag
+from analyzer.dtypes import CLUSTER, PULSE, WAVEFORM, ClusterFlag, EventFlag
 from analyzer.frames import as_frame, decode_frame
 from analyzer.kernels.frame import SCALE
 from analyzer.kernels.suppress import sum_suppressed
 from analyzer.waveforms import FULL_SCALE_MV, IMPEDANCE_OHM
 from rawdata.event import Event
-from rawdata.layouts.digitizer import DRS4_MODEL
+from rawdata.layouts.digitizer import DRS4_MODEL, decode_whole
 
 Rows = npt.NDArray[Any]
 Columns = dict[str, npt.NDArray[Any]]
@@ -68,6 +68,18 @@ def measure_cmos(analysis: RunAnalysis, event: Event, result: EventResult) -> Ro
         rows[used] = (result.index, camera, frame.shape[1], run, integral, mean, rms)
         used += 1
     return rows[:used]
+
+
+def measure_averages(analysis: RunAnalysis, event: Event, result: EventResult) -> tuple[Rows, Rows]:
+    """Return rows of `WAVEFORM` and `PULSE` of the average waveforms of the PMTs of an event."""
+    waves = result.rows.get("waveforms")
+    if waves is None or not len(waves):
+        return np.zeros(0, WAVEFORM), np.zeros(0, PULSE)
+    header, samples, _ = decode_whole(event)
+    averages = analysis.averages.analyze(header, samples, waves)
+    for part in averages:
+        part["event"] = result.index
+    return averages
 
 
 def cluster_columns(clusters: Rows, columns: int, first_pixel: npt.NDArray[Any]) -> Columns:
@@ -120,8 +132,11 @@ def frame_clusters(clusters: Rows, pixels: Rows) -> tuple[Rows, Rows, npt.NDArra
     return clusters[is_inside], chosen, np.where(has_pixels, begin, -1)
 
 
-def wave_columns(run: int, waves: Rows, exposure_s: float) -> Columns:
-    """Return CYGNO's plain branches of waveforms, rows of `WAVEFORM`."""
+def wave_columns(run: int, waves: Rows, exposure_s: float, readout_ms: float) -> Columns:
+    """Return CYGNO's plain branches of waveforms, rows of `WAVEFORM`.
+
+    :param readout_ms: the setting Readout time: all rows are exposed from then on.
+    """
     time_ms = waves["time_tag"].astype(np.float64) * TIME_TAG_MS
     is_fast = waves["model"] == DRS4_MODEL
     counts = counts_per_picocoulomb(waves)
@@ -138,7 +153,11 @@ def wave_columns(run: int, waves: Rows, exposure_s: float) -> Columns:
         "pmt_wf_event": waves["event"],
         "pmt_wf_trigger": waves["trigger"],
         "pmt_wf_channel": waves["channel"],
-        "pmt_wf_insideGE": (time_ms >= EXPOSURE_BEGIN_MS) & (time_ms <= 1000 * exposure_s),
+        "pmt_wf_insideGE": np.where(
+            waves["channel"] == AVERAGE_CHANNEL,
+            AVERAGE_CHANNEL,
+            (time_ms >= readout_ms) & (time_ms <= 1000 * exposure_s),
+        ),
         "pmt_wf_sampling": np.where(is_fast, 1024, 4000),
         "pmt_wf_TTT": time_ms,
         "pmt_wf_baseline": waves["baseline"],

@@ -8,7 +8,15 @@ from enum import IntFlag
 from itertools import pairwise
 from typing import Any
 
-from analyzer.cygno_branches import CLUSTERS, EVENTS, PEAKS, REDPIXELS, WAVES
+from analyzer.cygno_branches import (
+    AVERAGES,
+    CLUSTERS,
+    EVENTS,
+    PEAKS,
+    REDPIXELS,
+    TIMES,
+    WAVES,
+)
 from analyzer.dtypes import DATASETS, EVENT, ClusterFlag, EventFlag, WaveformFlag, untitled
 from analyzer.questions import QUESTIONS, Question
 from analyzer.spectra import AXES
@@ -199,8 +207,7 @@ columns and rows of the raw frame, see [results](results.md).
 
 **What is not in it**, as with CYGNO: frames that are sparks; clusters whose centre is outside of
 the acceptance; events without a camera, and frames that could not be read. The HDF5 file has all
-of them, flagged. Not written: the trees `PMT_Avg_Events` and `GEM_Events`, and the branches of
-times (`t_*`, `lp_len`).
+of them, flagged. Times (`t_*`) are 0: they would differ from one analysis of a run to the next.
 
 The string `Reco_attributes` is a JSON object with what the HDF5 file has as attributes: settings,
 pedestals, counts. `gitHash` is the version of this software.
@@ -217,7 +224,20 @@ def root_page() -> str:
     lines += [
         "One entry for each waveform of the channels that the setting `PMT channels` names.\n"
     ]
-    lines += [*_branches(WAVES, ""), "", "For each pulse:\n", *_branches(PEAKS, "pmt_wf_nPeaks")]
+    lines += [*_branches(WAVES | TIMES, ""), "", "For each pulse:\n"]
+    lines += _branches(PEAKS, "pmt_wf_nPeaks")
+    lines += ["", "## PMT_Avg_Events\n"]
+    lines += [
+        "One entry for each trigger of a board with two or more PMTs: the average of their "
+        "waveforms, each with the weight of its amplitude over its noise. Its pulses have the "
+        "branches of those of `PMT_Events`.\n"
+    ]
+    lines += _branches(AVERAGES | TIMES, "")
+    lines += ["", "## GEM_Events\n"]
+    lines += [
+        "One entry for each waveform of a V1742 of the channels that the setting `GEM channels` "
+        "names, with the branches of `PMT_Events` but for `t_waveforms`."
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -12,19 +12,23 @@ import rawdata
 from analyzer import cygno_tree as tree
 from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.cygno_branches import (
+    AVERAGES,
     CLUSTERS,
     ENVIRONMENT,
     EVENTS,
+    GEM_CHANNELS,
     MISSING,
     PEAKS,
     PMT_CHANNELS,
     REDPIXELS,
+    TIMES,
     WAVES,
 )
 from analyzer.dtypes import REDPIX
 from analyzer.errors import ResultsError
 from analyzer.replace import publish
 from rawdata.event import Event
+from rawdata.layouts.digitizer import DRS4_MODEL
 
 PARTIAL: Final = ".partial"
 
@@ -53,6 +57,8 @@ class RootWriter:
     """Writes the results of a run; `close` gives the file its name, without it it stays partial.
 
     :param pmt_channels: channels whose waveforms have entries.
+    :param gem_channels: the same of the tree of GEMs; of the V1742 alone, as with CYGNO.
+    :param readout_ms: the setting Readout time.
     :param slow_control: quantity -> value, as at begin of run.
     :raises ResultsError: here and in all methods, if the file cannot be written.
     """
@@ -64,6 +70,8 @@ class RootWriter:
         partial: Path | None = None,
         *,
         pmt_channels: Sequence[int] = PMT_CHANNELS,
+        gem_channels: Sequence[int] = GEM_CHANNELS,
+        readout_ms: float = 180.0,
         slow_control: Mapping[str, float] | None = None,
     ) -> None:
         try:
@@ -77,7 +85,9 @@ class RootWriter:
         self._attributes = dict(attributes)
         self._run = int(attributes["run"])
         self._exposure_s = float(attributes["exposure_s"])
+        self._readout_ms = readout_ms
         self._channels = list(pmt_channels)
+        self._gem_channels = list(gem_channels)
         self._environment = dict.fromkeys(ENVIRONMENT, MISSING)
         for quantity, value in (slow_control or {}).items():
             self._note_slow(quantity, value)
@@ -86,19 +96,28 @@ class RootWriter:
         self._pixels: list[tree.Columns] = []
         self._waves: list[npt.NDArray[Any]] = []
         self._pulses: list[npt.NDArray[Any]] = []
+        self._averaged: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
         self._waiting = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = uproot.recreate(self.partial)
             self._events = self._tree("Events", EVENTS, {"sc": CLUSTERS, "redpix": REDPIXELS})
-            self._pmts = self._tree("PMT_Events", WAVES, {"pmt_peak": PEAKS})
+            peaks = {"pmt_peak": PEAKS}
+            self._pmts = self._tree("PMT_Events", WAVES | TIMES, peaks)
+            self._averages = self._tree("PMT_Avg_Events", AVERAGES | TIMES, peaks)
+            self._gems = self._tree("GEM_Events", WAVES, peaks)
         except OSError as error:
             raise self._failed(error) from error
 
     @staticmethod
     def measure(analysis: RunAnalysis, event: Event, result: EventResult) -> dict[str, Any]:
         """Return what an event's entries need beside its results; threads call it."""
-        return {"cmos": tree.measure_cmos(analysis, event, result)}
+        averages, pulses = tree.measure_averages(analysis, event, result)
+        return {
+            "cmos": tree.measure_cmos(analysis, event, result),
+            "averages": averages,
+            "average_pulses": pulses,
+        }
 
     def append(self, rows: Mapping[str, npt.NDArray[Any]]) -> None:
         """Add the rows of one event: dataset -> rows. Rows that belong to no event are left out."""
@@ -112,8 +131,9 @@ class RootWriter:
             self._add_frame(frame, events[int(frame["camera"])], rows)
         waves = rows.get("waveforms")
         if waves is not None and len(waves):
-            self._waves.append(waves[np.isin(waves["channel"], self._channels)])
+            self._waves.append(waves)
             self._pulses.append(rows["pulses"])
+            self._averaged.append((rows["averages"], rows["average_pulses"]))
         if len(self._frames) >= _BATCH_FRAMES or self._waiting >= _BATCH_ROWS:
             self.flush()
 
@@ -133,14 +153,22 @@ class RootWriter:
                     }
                 )
             if self._waves:
-                waves = np.concatenate(self._waves)
-                numbers, peaks = tree.peak_columns(waves, np.concatenate(self._pulses))
-                columns = tree.wave_columns(self._run, waves, self._exposure_s)
-                self._pmts.extend({**columns, "pmt_peak": self._jagged(peaks, numbers, "pmt_peak")})
+                waves, pulses = np.concatenate(self._waves), np.concatenate(self._pulses)
+                is_gem = np.isin(waves["channel"], self._gem_channels)
+                is_gem &= waves["model"] == DRS4_MODEL
+                is_pmt = np.isin(waves["channel"], self._channels)
+                self._extend(self._pmts, waves[is_pmt], pulses, WAVES | TIMES)
+                self._extend(self._gems, waves[is_gem], pulses, WAVES)
+                if self._averaged:
+                    waves, pulses = (
+                        np.concatenate(part) for part in zip(*self._averaged, strict=True)
+                    )
+                    self._extend(self._averages, waves, pulses, AVERAGES | TIMES)
         except OSError as error:
             raise self._failed(error) from error
         for waiting in (self._frames, self._clusters, self._pixels, self._waves, self._pulses):
             waiting.clear()
+        self._averaged.clear()
         self._waiting = 0
 
     def close(self, attributes: Mapping[str, Any]) -> Path:
@@ -187,6 +215,23 @@ class RootWriter:
             field_name=lambda group, field: f"{group}_{field}",
         )
 
+    def _extend(
+        self,
+        target: Any,
+        waves: npt.NDArray[Any],
+        pulses: npt.NDArray[Any],
+        branches: Mapping[str, tuple[str, str]],
+    ) -> None:
+        """Add waveforms, and those of the pulses that are theirs, to a tree with such branches."""
+        if not len(waves):
+            return
+        numbers, peaks = tree.peak_columns(waves, pulses)
+        columns = tree.wave_columns(self._run, waves, self._exposure_s, self._readout_ms)
+        content = {name: columns[name] for name in branches if name in columns}
+        if "t_waveforms" in branches:
+            content["t_waveforms"] = np.zeros(len(waves), np.float32)
+        target.extend({**content, "pmt_peak": self._jagged(peaks, numbers, "pmt_peak")})
+
     def _add_frame(
         self, frame: npt.NDArray[Any], event: npt.NDArray[Any], rows: Mapping[str, Any]
     ) -> None:
@@ -203,6 +248,8 @@ class RootWriter:
             "cmos_integral": frame["integral"],
             "cmos_mean": frame["mean"],
             "cmos_rms": frame["rms"],
+            "lp_len": clusters["sc_nmacro"].sum(dtype=np.int64),
+            **{name: 0.0 for name in EVENTS if name.startswith("t_")},
             "camera": camera,
             "flags": event["flags"],
             **self._environment,

@@ -170,6 +170,8 @@ class _Reader:
                 attributes,
                 partial,
                 pmt_channels=settings.pmt_channels,
+                gem_channels=settings.gem_channels,
+                readout_ms=settings.readout_ms,
                 slow_control=self.analysis.slow.at_begin,
             )
         else:

@@ -328,6 +328,11 @@ class AnalyzerSettings(Settings):
         "PMT channels",
         "channels of each board that PMTs are at; noise, rates and charges are of these",
     )
+    gem_channels: tuple[int, ...] = setting(
+        (5, 6, 7),
+        "GEM channels",
+        "channels of the V1742 that GEMs are at; ROOT files have a tree of their waveforms",
+    )
     slow_control: SlowControlSettings = subtree(SlowControlSettings(), "Slow control")
     report_from: int = setting(
         20,

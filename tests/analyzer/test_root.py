@@ -24,6 +24,7 @@ from analyzer.results import open_results
 from analyzer.root_file import RootWriter
 from analyzer.runs import Format, analyze_run
 from analyzer.settings import AnalyzerSettings
+from rawdata.layouts.digitizer import BoardHeader, DigitizerHeader, dc_offset_words
 from tests.analyzer.run_making import make_event, one_board, write_run
 from tests.analyzer.scenes import add_spot, make_scene
 
@@ -34,6 +35,16 @@ PLAIN = {
     "cmos_integral": "F",
     "cmos_mean": "F",
     "cmos_rms": "F",
+    "t_DBSCAN": "F",
+    "t_variables": "F",
+    "lp_len": "F",
+    "t_pedsub": "F",
+    "t_saturation": "F",
+    "t_zerosup": "F",
+    "t_xycut": "F",
+    "t_rebin": "F",
+    "t_medianfilter": "F",
+    "t_noisered": "F",
     "Lime_pressure": "F",
     "Atm_pressure": "F",
     "Lime_temperature": "F",
@@ -64,6 +75,7 @@ WAVES = {
     "pmt_wf_nPeaks": "I",
     "pmt_TOT_time": "F",
     "pmt_TOT_area": "F",
+    "t_waveforms": "F",
 }
 """What CYGNO's reconstruction (winter23, treeVars.py) declares."""
 
@@ -166,6 +178,99 @@ def test_waveforms_have_entries_of_their_own_with_their_pulses(both):
     assert tree["pmt_wf_nPeaks"].tolist() == waves["n_pulses"].tolist()
     heights = [height for entry in tree["pmt_peak_Height"].tolist() for height in entry]
     np.testing.assert_allclose(heights, pulses["height"])
+
+
+def two_boards(random, triggers):
+    """A V1742 whose channels 1 to 4 and 5 to 7 show pulses of many heights, and a V1720."""
+    boards, waves = [], []
+    for model, samples, sampling in ((1742, 256, 1333), (1720, 512, 250)):
+        words = np.arange(triggers, dtype=np.uint32) * 30_000_000  # 255 ms
+        cells = words % 1024 if model == 1742 else None
+        offsets = dc_offset_words([0.0] * 9)
+        boards.append(
+            BoardHeader(model, samples, 9, 4096, sampling, offsets, words, start_cells=cells)
+        )
+        made = random.normal(3000, 3, (triggers, 9, samples))
+        for channel in range(9):
+            made[:, channel, 120:160] -= 40 * channel
+        waves.append(made.astype(np.uint16))
+    return DigitizerHeader("A", tuple(boards)), waves
+
+
+@pytest.fixture(scope="module")
+def with_waves(tmp_path_factory):
+    """A run with many waveforms, as HDF5, and as ROOT by one thread and by three."""
+    folder = tmp_path_factory.mktemp("waves")
+    scene = make_scene((ROWS, COLUMNS))
+    write_pedestals(folder / pedestal_name(7), {0: scene.pedestal})
+    random = np.random.default_rng(3)
+    events, boards = [], []
+    for serial in range(12):
+        light = scene.light()
+        add_spot(light, 30 + 10 * serial, 40, 900 * serial)
+        boards.append(two_boards(random, serial % 3))
+        events.append(make_event(serial, {0: scene.frame(light)}, boards[-1]))
+    source = write_run(folder, 9, events)
+    options = {"settings": AnalyzerSettings(frame_columns=COLUMNS)}
+    lookup = PedestalLookup([folder])
+    analyze_run(source, folder / "reco.h5", lookup, **options)
+    for workers in (1, 3):
+        target = folder / f"reco{workers}.root"
+        analyze_run(source, target, lookup, workers=workers, format=Format.ROOT, **options)
+    with (
+        open_results(folder / "reco.h5") as results,
+        uproot.open(folder / "reco1.root") as one,
+        uproot.open(folder / "reco3.root") as three,
+    ):
+        yield boards, results, one, three
+
+
+def test_any_number_of_workers_gives_the_same_file(with_waves):
+    _, _, one, three = with_waves
+    assert one.keys(cycle=False) == three.keys(cycle=False)
+    for name in ("Events", "PMT_Events", "PMT_Avg_Events", "GEM_Events"):
+        assert one[name].keys() == three[name].keys()
+        assert one[name].num_entries > 0
+        for branch in one[name].keys():
+            mine, other = (file[name][branch].array().tolist() for file in (one, three))
+            assert mine == other, (name, branch)
+    assert str(one["Reco_attributes"]) == str(three["Reco_attributes"])
+
+
+def test_gems_have_a_tree_of_their_own(with_waves):
+    _, results, one, _ = with_waves
+    waves = results["waveforms"]
+    gems = waves[(waves["model"] == 1742) & np.isin(waves["channel"], [5, 6, 7])]
+    tree = one["GEM_Events"].arrays()
+    assert set(one["GEM_Events"].keys()) == set(one["PMT_Events"].keys()) - {"t_waveforms"}
+    assert tree["pmt_wf_channel"].tolist() == gems["channel"].tolist()
+    assert set(tree["pmt_wf_sampling"].tolist()) == {1024}
+    np.testing.assert_allclose(tree["pmt_wf_max_ampl"].to_numpy(), gems["amplitude"])
+    assert tree["pmt_wf_nPeaks"].tolist() == gems["n_pulses"].tolist()
+
+
+def test_the_average_waveform_is_weighted_with_signal_over_noise(with_waves):
+    boards, results, one, _ = with_waves
+    tree = one["PMT_Avg_Events"].arrays()
+    triggers = sum(header.boards[0].triggers for header, _ in boards)
+    assert len(tree) == 2 * triggers
+    assert set(tree["pmt_wf_channel"].tolist()) == set(tree["pmt_wf_insideGE"].tolist()) == {9}
+    assert sorted(set(tree["pmt_wf_sampling"].tolist())) == [1024, 4000]
+    waves = results["waveforms"]
+    first = waves[(waves["event"] == 1) & (waves["board"] == 0)]
+    first = first[np.isin(first["channel"], [1, 2, 3, 4])]
+    weights = first["amplitude"] / first["noise"]
+    average = np.average(boards[1][1][0][0, 1:5].astype(float), axis=0, weights=weights)
+    (height,) = tree["pmt_peak_Height"].tolist()[0]
+    assert height == pytest.approx(average[:100].mean() - average[120:160].mean(), abs=3)
+    # 40 samples below the baseline, but for the smoothing at their ends
+    assert tree["pmt_TOT_time"].to_numpy()[0] == pytest.approx(40, abs=6)
+
+
+def test_readout_time_says_from_when_on_all_rows_are_exposed(with_waves):
+    tree = with_waves[2]["PMT_Events"].arrays()
+    inside = {(round(e["pmt_wf_TTT"]), e["pmt_wf_insideGE"]) for e in tree.tolist()}
+    assert inside == {(0, 0), (255, 1)}
 
 
 def test_the_file_says_how_it_was_made(both):
