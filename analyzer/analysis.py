@@ -194,7 +194,7 @@ class RunAnalysis:
         if not same_exposure(levels.pedestal.exposure_s, self.conditions.exposure_s):
             row["flags"] |= np.uint16(EventFlag.OTHER_EXPOSURE)
         if not int(row["flags"][0]) & EventFlag.SPARK:
-            self._mean_image(camera, levels).add(images.macro_sums)
+            self._mean_image(camera, levels).add(images.macro_sums, event.serial_number)
         if self.settings.keep_pixels:
             kept = images.pixels_of(clusters)
         if times.fid_name(camera) in event:
@@ -258,7 +258,7 @@ class RunAnalysis:
         if means is None:
             means = self._local.means = {}
         if camera not in means:
-            means[camera] = MeanImage(levels)
+            means[camera] = MeanImage(levels, self.settings.hot_adu)
             self._means.append((camera, means[camera]))
         return means[camera]
 

@@ -267,6 +267,7 @@ MEAN_IMAGE: Final = np.dtype(
         (("first row of the cell [pixel]", "y"), np.uint16),
         (("light above the pedestal, mean over frames and pixels [ADU]", "light"), _F4),
         (("pixels of the cell that are defects of the pedestal", "defects"), np.uint16),
+        (("macro-pixels of the cell with a pixel that turned hot", "hot"), np.uint16),
     ]
 )
 """The mean of a run's frames but sparks, a row for each cell of some 8x8 pixels."""

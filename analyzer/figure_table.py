@@ -91,6 +91,7 @@ CAMERA_FIGURES: Final = {
     "saturated_pixels_per_frame": (float, "saturated pixels of a frame"),
     "clusters_per_frame": (float, "clusters of a frame"),
     "defects": (int, "defects of its pedestal"),
+    "hot_pixels": (int, "macro-pixels with a pixel that turned hot since its pedestal"),
 }
 """Figures of each camera i, under ``cam<i>_`` and this key, where there are several cameras."""
 
@@ -150,6 +151,7 @@ FIGURES: Final = (
         )
     ),
     Figure("defects", int, "defects of the pedestals of all cameras"),
+    Figure("hot_pixels", int, "macro-pixels with a pixel that turned hot since the pedestal run"),
     Figure("pedestal_noise_adu", float, "median noise of the first camera's pedestal"),
     Figure("pedestal_mean_adu", float, "mean of the first camera's pedestal"),
     Figure("clusters", int, "clusters of all frames"),

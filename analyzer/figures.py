@@ -41,6 +41,7 @@ def figures_of(
     duration_s: float | None,
     pedestals: Mapping[int, Mapping[str, Any]],
     limits: Mapping[str, Limit],
+    hot: Mapping[int, int],
 ) -> dict[str, Any]:
     """Return the figures of a run: key -> value, None where nothing is known.
 
@@ -48,10 +49,12 @@ def figures_of(
     :param at_begin: slow quantity -> what the ODB said at begin of run.
     :param pedestals: camera -> summary of its pedestal.
     :param limits: quantity -> its limits.
+    :param hot: camera -> macro-pixels with pixels that turned hot.
     """
     values = dict(_figures(quality, fit, record, at_begin, exposure_s, duration_s, pedestals))
+    values["hot_pixels"] = sum(hot.values()) if hot else None
     plain = {figure.key: _plain(values.get(figure.key), figure.kind) for figure in FIGURES}
-    cameras = _of_each_camera(quality, pedestals)
+    cameras = _of_each_camera(quality, pedestals, hot)
     beyond = [
         quantity.figure
         for quantity in violated(plain, limits)
@@ -66,18 +69,18 @@ def figures_of(
 
 
 def camera_figures(
-    quality: RunQuality, pedestals: Mapping[int, Mapping[str, Any]]
+    quality: RunQuality, pedestals: Mapping[int, Mapping[str, Any]], hot: Mapping[int, int]
 ) -> dict[str, Any]:
     """Return the figures of each camera, ``cam<i>_`` before their keys; none of a single one."""
     return {
         f"cam{camera}_{key}": value
-        for camera, figures in _of_each_camera(quality, pedestals).items()
+        for camera, figures in _of_each_camera(quality, pedestals, hot).items()
         for key, value in figures.items()
     }
 
 
 def _of_each_camera(
-    quality: RunQuality, pedestals: Mapping[int, Mapping[str, Any]]
+    quality: RunQuality, pedestals: Mapping[int, Mapping[str, Any]], hot: Mapping[int, int]
 ) -> dict[int, dict[str, Any]]:
     """Return camera -> figure -> value; nothing where there is one camera alone."""
     if len(quality.cameras) < 2:
@@ -87,6 +90,7 @@ def _of_each_camera(
         known: dict[str, Any] = {image_key(name): m.mean for name, m in quantities.items()}
         known["frames"] = quantities["noise"].count
         known["defects"] = pedestals.get(camera, {}).get("defects")
+        known["hot_pixels"] = hot.get(camera)
         found[camera] = {key: _plain(known[key], kind) for key, (kind, _) in CAMERA_FIGURES.items()}
     return found
 

@@ -74,6 +74,11 @@ class QualityConsumer(Consumer):
         analysis = self.analysis
         conditions = analysis.conditions
         pedestals = {camera: used.summary() for camera, used in analysis.pedestals().items()}
+        image = analysis.mean_image()
+        hot = {
+            int(camera): int(image["hot"][image["camera"] == camera].sum(dtype=np.int64))
+            for camera in np.unique(image["camera"])
+        }
         self._figures = figures_of(
             self.quality,
             self.quality.spectrum.fit(),
@@ -83,13 +88,14 @@ class QualityConsumer(Consumer):
             self._duration_s(),
             pedestals,
             limits_of(conditions.odb),
+            hot,
         )
-        self._cameras = camera_figures(self.quality, pedestals)
+        self._cameras = camera_figures(self.quality, pedestals, hot)
         row = np.zeros(1, FIGURES_ROW)
         for name in FIGURES_ROW.names or ():
             value = self._figures[name]
             row[name] = np.nan if value is None else value
-        return {"figures": row, "mean_image": analysis.mean_image()}
+        return {"figures": row, "mean_image": image}
 
     def conclude(self, output: Path) -> None:
         """Write the summary beside the results."""

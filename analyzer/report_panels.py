@@ -87,10 +87,13 @@ def draw_mean_image(axes: Any, cells: Rows, camera: int) -> None:
             linewidths=0.35 if is_few else 0,
             alpha=1 if is_few else 0.7,
         )
-        count = int(defects["defects"].sum())
-        axes.set_xlabel(f"column [px]   (blue: {count} defects)")
-    else:
-        axes.set_xlabel("column [px]")
+    notes = [f"blue: {defects['defects'].sum()} defects"] if len(defects) else []
+    hot = cells[cells["hot"] > 0]
+    if len(hot):
+        place = hot["x"] + side / 2, hot["y"] + side / 2
+        axes.scatter(*place, s=14, marker="s", facecolors="none", edgecolors=RED, linewidths=0.6)
+        notes.append(f"red: {hot['hot'].sum()} turned hot")
+    axes.set_xlabel(f"column [px]   ({', '.join(notes)})" if notes else "column [px]")
     axes.set_ylabel("row [px]")
 
 

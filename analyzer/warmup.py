@@ -26,7 +26,7 @@ def compile_kernels() -> None:
     images = ImageAnalysis(levels, settings)
     images.analyze(frame)
     images.tiles()
-    MeanImage(levels).add(images.macro_sums)
+    MeanImage(levels, settings.hot_adu).add(images.macro_sums, serial=0)
     _compile_waveforms(settings)
 
 

@@ -9,6 +9,7 @@ process of its own; `report_start_s` the part of it that starts Python and impor
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -61,13 +62,14 @@ def measure(repeats: int, address: str = "fusion", report_events: int = REPORT_E
     result = analysis.analyze(event, 0)
     levels = analysis.levels[0]
     pixels = {0: levels.level.size}
-    mean, sums = MeanImage(levels), np.zeros(levels.macro_shape, np.int32)
     settings = analysis.settings
+    mean, sums = MeanImage(levels, settings.hot_adu), np.zeros(levels.macro_shape, np.int32)
+    serials = itertools.count()
     calls: dict[str, Callable[[], object]] = {
         "event": lambda: analysis.analyze(event, 0),
         "rows": lambda: quality_rows(result.rows, pixels, settings),
         "sums": lambda: consumer.take(result),
-        "mean": lambda: mean.add(sums),
+        "mean": lambda: mean.add(sums, next(serials)),
         "second": consumer.variables,
     }
     times: dict[str, list[float]] = {name: [] for name in calls}

@@ -166,6 +166,8 @@ def _quality_lines(path: Path) -> Iterator[tuple[str, str]]:
     if known["noise_adu"] is not None:
         drift = known["pedestal_drift_adu"]
         yield "noise", f"{known['noise_adu']:.2f} ADU, level {drift:+.2f} ADU from the pedestal"
+    if known["hot_pixels"]:
+        yield "turned hot", f"{known['hot_pixels']} macro-pixels; take a pedestal run"
     if known["fe55_fit_status"] == "ok":
         yield (
             "55Fe line",

@@ -25,7 +25,8 @@ def figures(events, odb=None, exposure_s=0.5, duration_s=100.0, pedestals=None):
     record = trigger_record(odb or {}, 7)
     fit = quality.spectrum.fit()
     pedestals = pedestals or {}
-    return figures_of(quality, fit, record, {}, exposure_s, duration_s, pedestals, limits_of({}))
+    args = ({}, exposure_s, duration_s, pedestals, limits_of({}), {0: 2})
+    return figures_of(quality, fit, record, *args)
 
 
 # one event -------------------------------------------------------------------------------------
@@ -109,7 +110,7 @@ def test_a_runs_figures_are_those_of_its_events():
     assert found["clusters"] == 3
     assert found["clusters_per_frame"] == 1.0
     assert found["cluster_rate_hz"] == 2.0  # 3 in 3 x 0.5 s
-    assert found["defects"] == 12
+    assert (found["defects"], found["hot_pixels"]) == (12, 2)
     assert found["pedestal_noise_adu"] == 2.4
     assert found["triggers"] == 1
     assert (found["pmt_waveforms"], found["pmt_noise_counts"]) == (1, 2.0)
@@ -124,7 +125,8 @@ def test_several_cameras_have_figures_of_their_own():
     quality = RunQuality(AnalyzerSettings())
     for index, (camera, noise) in enumerate(((0, 2.0), (1, 20.0), (0, 3.0))):
         quality.add(make_rows(index, camera=camera, noise=noise, spots=(1000,) * camera))
-    found = camera_figures(quality, {0: {"defects": 3}, 1: {"defects": 40}})
+    found = camera_figures(quality, {0: {"defects": 3}, 1: {"defects": 40}}, {0: 0, 1: 5})
+    assert (found["cam0_hot_pixels"], found["cam1_hot_pixels"]) == (0, 5)
     assert (found["cam0_noise_adu"], found["cam1_noise_adu"]) == (2.5, 20.0)
     assert (found["cam0_frames"], found["cam1_frames"]) == (2, 1)
     assert (found["cam0_clusters_per_frame"], found["cam1_clusters_per_frame"]) == (0.0, 1.0)
@@ -132,7 +134,7 @@ def test_several_cameras_have_figures_of_their_own():
     assert set(found) == {f"cam{i}_{key}" for i in (0, 1) for key in CAMERA_FIGURES}
     alone = RunQuality(AnalyzerSettings())
     alone.add(make_rows(0))
-    assert camera_figures(alone, {}) == {}
+    assert camera_figures(alone, {}, {}) == {}
 
 
 def test_cygnos_selections_are_those_of_reco2sql():
@@ -170,7 +172,7 @@ def test_readings_of_slow_control_are_averaged_or_else_taken_from_the_odb():
     at_begin = {"gas_pressure_mbar": 1.0, "humidity_percent": 40.0}
     record = trigger_record({}, 7)
     found = figures_of(
-        quality, quality.spectrum.fit(), record, at_begin, 0.3, None, {}, limits_of({})
+        quality, quality.spectrum.fit(), record, at_begin, 0.3, None, {}, limits_of({}), {}
     )
     assert found["gas_pressure_mbar"] == 901.0
     assert found["gas_pressure_std_mbar"] == pytest.approx(math.sqrt(2))
@@ -223,7 +225,7 @@ def test_parts_merge_to_what_the_whole_is(cuts):
         for rows in reversed(events[begin:end]):  # nor does the order count
             part.add(rows)
         merged.merge(part)
-    args = (whole.spectrum.fit(), trigger_record({}, 7), {}, 0.3, 10.0, {}, limits_of({}))
+    args = (whole.spectrum.fit(), trigger_record({}, 7), {}, 0.3, 10.0, {}, limits_of({}), {})
     fit = merged.spectrum.fit()
     assert fit.mean == args[0].mean
     assert figures_of(merged, fit, *args[1:]) == figures_of(whole, *args)
