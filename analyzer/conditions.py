@@ -56,11 +56,23 @@ class RunConditions:
         for key in ("CameraSN", "Cameras"):
             path = f"/Equipment/Trigger/Settings/{key}[{camera}]"
             name = name or str(odbdump.get(self.odb, path, "") or "").strip()
-        crop = odbdump.get(self.odb, "/Configurations/CameraCropSettings")
-        if isinstance(crop, Mapping) and odbdump.get(crop, "crop_enable", False):
+        crop = self._crop()
+        if crop:
             x, y = (odbdump.get(crop, f"crop_origin_{axis}", 0) for axis in "xy")
             name += f" from column {x}, row {y}"
         return name.strip()
+
+    @property
+    def crop_shape(self) -> tuple[int, int] | None:
+        """Rows and columns that frames are cropped to; None if they are not, or it is not known."""
+        size = int(odbdump.get(self._crop(), "crop_size", 0) or 0)
+        return (size, size) if size > 0 else None
+
+    def _crop(self) -> Mapping[str, Any]:
+        """Return ``/Configurations/CameraCropSettings`` if frames are cropped, else nothing."""
+        crop = odbdump.get(self.odb, "/Configurations/CameraCropSettings")
+        is_cropped = isinstance(crop, Mapping) and odbdump.get(crop, "crop_enable", False)
+        return crop if is_cropped else {}
 
 
 def conditions_of(odb: Mapping[str, Any], run: int) -> RunConditions:

@@ -3,6 +3,10 @@
 The nearest earlier pedestal file of the data folder that fits (camera, shape, exposure); else one
 that fits but for the exposure; else an estimate from the run's own first frame of that camera. All
 are the same online and from file.
+
+What shape a run's frames have is not up to its first frame alone: the pedestal that was given says
+it, else the crop settings in the ODB, else the nearest earlier pedestal of the camera. A frame of
+another shape is left out; a second one of that shape in a row shows that it is the run's.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +20,7 @@ from analyzer.errors import PedestalError
 from analyzer.frames import as_frame
 from analyzer.levels import Levels, prepare_levels
 from analyzer.pedestal import Pedestal, estimate_pedestal
-from analyzer.pedestal_files import Wanted, find_pedestal, read_pedestals
+from analyzer.pedestal_files import Wanted, find_pedestal, nearest_shape, read_pedestals
 from analyzer.settings import AnalyzerSettings
 from rawdata.event import Event
 
@@ -35,6 +39,7 @@ class PedestalLookup:
         self.folders = list(folders)
         self._given = None if given is None else (given, read_pedestals(given))
         self._ready: dict[int, tuple[Pedestal, AnalyzerSettings, Levels]] = {}
+        self._doubtful: dict[int, tuple[int, tuple[int, int]]] = {}
 
     def equip(self, analysis: RunAnalysis, event: Event, index: int, tell: Tell) -> None:
         """Give a pedestal to each camera of an event that has none yet.
@@ -43,6 +48,10 @@ class PedestalLookup:
         :raises PedestalError: if the pedestal file that was given does not fit.
         """
         for camera, frame in analysis.cameras_without_pedestal(event).items():
+            doubt = self._doubt(analysis, camera, (frame.shape[0], frame.shape[1]))
+            if doubt:
+                tell(f"run {analysis.conditions.run}, event {index}: {doubt}", True)
+                continue
             pedestal = self._pedestal(analysis, camera, frame, index, tell)
             levels = self._levels(camera, pedestal, analysis.settings)
             if levels.vignetting.unusable:
@@ -53,6 +62,49 @@ class PedestalLookup:
                     True,
                 )
             analysis.set_pedestal(camera, levels)
+
+    def require_use(self, analysis: RunAnalysis) -> None:
+        """Make sure that a pedestal that was given fitted a frame of the run, if it had any.
+
+        :raises PedestalError: if it did not.
+        """
+        if self._given is None:
+            return
+        for camera, (run, shape) in self._doubtful.items():
+            if run == analysis.conditions.run and camera not in analysis.levels:
+                self._fitting(camera, shape)
+
+    def _doubt(self, analysis: RunAnalysis, camera: int, shape: tuple[int, int]) -> str:
+        """Return why a frame may not be one of the run's; empty if nothing speaks against it."""
+        run = analysis.conditions.run
+        expected, who = self._expected_shape(analysis, camera, shape)
+        last = self._doubtful.pop(camera, None)
+        if expected is None or expected == shape or last == (run, shape):
+            return ""
+        self._doubtful[camera] = run, shape
+        return (
+            f"camera {camera} has a frame of {shape[0]}x{shape[1]} pixels, not "
+            f"{expected[0]}x{expected[1]} as {who}: it is left out; if the next one is like it, "
+            "all are taken to be"
+        )
+
+    def _expected_shape(
+        self, analysis: RunAnalysis, camera: int, shape: tuple[int, int]
+    ) -> tuple[tuple[int, int] | None, str]:
+        """Return the shape that a camera's frames should have, and what says so."""
+        conditions = analysis.conditions
+        if self._given is not None:
+            path, pedestals = self._given
+            known = pedestals.get(camera)
+            return (known.shape if known else None), f"the pedestal in {path.name}"
+        if conditions.crop_shape:
+            return conditions.crop_shape, "/Configurations/CameraCropSettings/crop_size says"
+        name = conditions.camera_name(camera)
+        wanted = Wanted(conditions.run, camera, shape, conditions.exposure_s, name)
+        nearest = nearest_shape(self.folders, wanted)
+        if nearest is None:
+            return None, ""
+        return nearest[1], f"the pedestal of run {nearest[0]}"
 
     def _pedestal(
         self,

@@ -156,11 +156,15 @@ class Wanted:
 
     def is_met_but_for_exposure(self, attributes: Mapping[str, Any]) -> bool:
         """Tell whether a pedestal with these attributes is of such frames."""
+        shape = int(attributes["rows"]), int(attributes["columns"])
+        return shape == self.shape and self.is_camera(attributes)
+
+    def is_camera(self, attributes: Mapping[str, Any]) -> bool:
+        """Tell whether a pedestal with these attributes is of this camera, and valid."""
         name, until = str(attributes.get("camera_name", "")), int(attributes.get("valid_until", 0))
         is_same = not (name and self.camera_name) or name == self.camera_name
         is_valid = until == 0 or self.before_run <= until
-        shape = int(attributes["rows"]), int(attributes["columns"])
-        return shape == self.shape and is_same and is_valid
+        return is_same and is_valid
 
 
 @dataclass
@@ -176,6 +180,22 @@ class Search:
     pedestal: Pedestal | None = None
     has_other_exposure: bool = False
     troubles: list[str] = field(default_factory=list)
+
+
+def nearest_shape(folders: Iterable[Path], wanted: Wanted) -> tuple[int, tuple[int, int]] | None:
+    """Return run and shape of the nearest earlier pedestal of a camera, whatever its shape.
+
+    Files that cannot be read are left out, as `find_pedestal` tells of them.
+    """
+    for run, path in pedestal_files(folders, wanted.before_run):
+        try:
+            with h5py.File(path, "r") as file:
+                group = file.get(f"camera{wanted.camera}")
+                if group is not None and wanted.is_camera(group.attrs):
+                    return run, (int(group.attrs["rows"]), int(group.attrs["columns"]))
+        except (OSError, KeyError, ValueError):
+            continue
+    return None
 
 
 def find_pedestal(folders: Iterable[Path], wanted: Wanted) -> Search:

@@ -180,6 +180,7 @@ class _Reader:
         try:
             with Pipeline[EventResult](workers) as pipeline:
                 self._read(pipeline, writer, consumers, lookup, pedestal, tell, progress)
+            lookup.require_use(self.analysis)
             summary.variables = consumers.variables()
             if not accept(summary.counts):
                 writer.abandon()

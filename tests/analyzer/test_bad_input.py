@@ -74,6 +74,51 @@ def test_a_file_that_is_not_what_its_logger_wrote(command, scene, tmp_path, comp
     assert analyze(command, source)[0] == 0
 
 
+def test_a_first_frame_of_another_size_does_not_decide(command, scene, tmp_path):
+    small = make_event(0, {0: scene.frame()[:64, :64]})
+    source = write_run(tmp_path, 9, [small, good(scene, 1), small, good(scene, 3)])
+    code, said, flags, clusters = analyze(command, source)
+    assert (code, clusters) == (0, [1, 3])
+    bad = EventFlag.BAD_FRAME
+    assert flags == [bad, EventFlag(0), bad, EventFlag(0)]
+    assert (
+        "run 9, event 0: camera 0 has a frame of 64x64 pixels, not 96x96 as the pedestal of run 7"
+    ) in said
+
+
+def test_two_frames_of_a_shape_are_the_runs_whatever_the_pedestal_is_of(command, scene, tmp_path):
+    small = [make_event(serial, {0: scene.frame()[:64, :64]}) for serial in range(4)]
+    code, said, flags, _ = analyze(command, write_run(tmp_path, 9, small))
+    assert code == 0
+    estimated = EventFlag.FALLBACK_PEDESTAL
+    assert [flag & (estimated | EventFlag.BAD_FRAME) for flag in flags] == [
+        EventFlag.BAD_FRAME,
+        *[estimated] * 3,
+    ]
+    assert "no earlier pedestal fits camera 0 (64x64, 0.3 s)" in said
+
+
+def test_crop_settings_say_which_frames_are_the_runs(command, scene, tmp_path):
+    crop = {"crop_enable": True, "crop_size": 64, "crop_origin_x": 0, "crop_origin_y": 0}
+    events = [make_event(0, {0: scene.frame()})]
+    events += [make_event(serial, {0: scene.frame()[:64, :64]}) for serial in (1, 2)]
+    odb = run_odb(9, CameraCropSettings=crop)
+    code, said, flags, _ = analyze(command, write_run(tmp_path, 9, events, odb))
+    assert code == 0
+    assert [bool(flag & EventFlag.BAD_FRAME) for flag in flags] == [True, False, False]
+    assert "not 64x64 as /Configurations/CameraCropSettings/crop_size says" in said
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_given_pedestal_that_fits_no_frame_ends_the_run(command, scene, tmp_path, count):
+    other = make_scene((32, 32)).pedestal
+    write_pedestals(tmp_path / "other.h5", {0: other})
+    source = write_run(tmp_path, 9, [good(scene, serial) for serial in range(count)])
+    code, said, flags, _ = analyze(command, source, "--pedestal", tmp_path / "other.h5")
+    assert (code, flags) == (1, None)
+    assert "32x32 pixels, the run's frames 96x96" in said
+
+
 def test_a_frame_of_another_size_than_its_pedestal(command, scene, tmp_path):
     small = make_event(1, {0: scene.frame()[:64, :64]})
     source = write_run(tmp_path, 9, [good(scene, 0), small, good(scene, 2)])
