@@ -6,6 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from analyzer.conditions import RunConditions, conditions_of
 from analyzer.errors import PedestalError, RunDataError
 from analyzer.frames import decode_frame
@@ -28,6 +31,9 @@ CAMERA_STATUS_EVENT_ID: Final = 7
 class PedestalRun:
     """Sums the frames of a run, for each of its cameras.
 
+    The shape of a camera's frames is what the crop settings say, or else that of the first two in a
+    row of one shape: a single frame of another size does not decide.
+
     :param workers: threads; 0: one a core.
     """
 
@@ -39,6 +45,7 @@ class PedestalRun:
         self._settings = settings
         self._workers = workers
         self._builders: dict[int, PedestalBuilder] = {}
+        self._waiting: dict[int, tuple[int, npt.NDArray[np.uint16]]] = {}
         self._temperatures: list[float] = []
 
     def add(self, event: Event) -> None:
@@ -52,14 +59,45 @@ class PedestalRun:
             known = self._builders.get(camera)
             try:
                 frame = decode_frame(event, camera, self._settings, known.shape if known else None)
-                if known is None:
-                    shape = (frame.shape[0], frame.shape[1])
-                    known = self._builders[camera] = PedestalBuilder(
-                        shape, self._settings, self._workers
-                    )
-                known.add(frame)
             except RawDataError as error:
                 self.problems.append(f"event {event.serial_number}: {error}")
+                continue
+            if known is not None:
+                known.add(frame)
+            else:
+                self._begin(camera, event.serial_number, frame)
+
+    def _begin(self, camera: int, serial: int, frame: npt.NDArray[np.uint16]) -> None:
+        """Take a frame of a camera whose shape is not known yet."""
+        crop = self.conditions.crop_shape
+        if crop == frame.shape:
+            self._make(camera, frame)
+            return
+        if crop is not None:
+            self._refuse(camera, serial, frame)
+            return
+        last = self._waiting.pop(camera, None)
+        if last is not None and last[1].shape == frame.shape:
+            self._make(camera, last[1], frame)
+            return
+        if last is not None:
+            self._refuse(camera, *last)
+        self._waiting[camera] = serial, frame.copy()
+
+    def _make(self, camera: int, *frames: npt.NDArray[np.uint16]) -> None:
+        shape = (frames[0].shape[0], frames[0].shape[1])
+        builder = PedestalBuilder(shape, self._settings, self._workers)
+        self._builders[camera] = builder
+        for frame in frames:
+            builder.add(frame)
+
+    def _refuse(self, camera: int, serial: int, frame: npt.NDArray[np.uint16]) -> None:
+        crop = self.conditions.crop_shape
+        size = "x".join(map(str, frame.shape))
+        why = "the next one is of another size"
+        if crop:
+            why = f"/Configurations/CameraCropSettings/crop_size says {crop[0]}x{crop[1]}"
+        self.problems.append(f"event {serial}: camera {camera} has a frame of {size} pixels: {why}")
 
     def build(self) -> dict[int, Pedestal]:
         """Return the pedestals: camera -> pedestal.
@@ -67,8 +105,14 @@ class PedestalRun:
         :raises PedestalError: if there were no frames, or too few.
         """
         run = self.conditions.run
+        for camera, (_, frame) in self._waiting.items():
+            self._make(camera, frame)
+        self._waiting.clear()
         if not self._builders:
-            raise PedestalError(f"run {run} has no camera frames; a pedestal cannot be made of it")
+            why = f" that fit ({self.problems[0]})" if self.problems else ""
+            raise PedestalError(
+                f"run {run} has no camera frames{why}; a pedestal cannot be made of it"
+            )
         pedestals = {}
         for camera, builder in sorted(self._builders.items()):
             warm = camera < len(self._temperatures)

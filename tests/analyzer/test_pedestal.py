@@ -16,7 +16,9 @@ from analyzer.pedestal_files import (
     read_pedestals,
     write_pedestals,
 )
+from analyzer.pedestal_run import make_pedestal
 from analyzer.settings import AnalyzerSettings
+from tests.analyzer.run_making import make_event, run_odb, write_run
 from tests.analyzer.scenes import add_spot, make_scene
 
 SETTINGS = AnalyzerSettings()
@@ -221,3 +223,50 @@ def test_other_hdf5_files_are_refused(tmp_path):
         pass
     with pytest.raises(PedestalError, match="not a pedestal file"):
         read_pedestals(tmp_path / "x.h5")
+
+
+# pedestal runs ---------------------------------------------------------------------------------
+
+
+def run_of(folder, sides, **configuration):
+    """A run whose frames have these sides."""
+    random = np.random.default_rng(1)
+    frames = [random.normal(100, 2, (side, side)).astype(np.uint16) for side in sides]
+    events = [make_event(serial, {0: frame}) for serial, frame in enumerate(frames)]
+    return write_run(folder, 9, events, run_odb(9, Pedestal=True, **configuration))
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected", "left_out"),
+    [
+        ([16] + [32] * 12, (32, 12), [0]),
+        ([16, 24] + [32] * 12, (32, 12), [0, 1]),
+        ([32] * 6 + [16] + [32] * 6, (32, 12), [6]),
+        ([32] * 12, (32, 12), []),
+    ],
+)
+def test_a_single_frame_does_not_decide_the_shape(tmp_path, sides, expected, left_out):
+    source = run_of(tmp_path, sides)
+    _, pedestals, problems = make_pedestal(source, None, SETTINGS)
+    assert (pedestals[0].shape[0], pedestals[0].frames) == expected
+    assert [int(problem.split(":")[0].removeprefix("event ")) for problem in problems] == left_out
+
+
+def test_crop_settings_decide_the_shape(tmp_path):
+    crop = {"crop_enable": True, "crop_size": 32}
+    source = run_of(tmp_path, [16, 16, 16] + [32] * 12, CameraCropSettings=crop)
+    _, pedestals, problems = make_pedestal(source, None, SETTINGS)
+    assert (pedestals[0].shape, pedestals[0].frames) == ((32, 32), 12)
+    assert len(problems) == 3
+    assert "crop_size says 32x32" in problems[0]
+
+
+def test_a_run_without_a_frame_that_fits_says_why(tmp_path):
+    crop = {"crop_enable": True, "crop_size": 64}
+    with pytest.raises(PedestalError, match=r"no camera frames that fit .*crop_size says 64x64"):
+        make_pedestal(run_of(tmp_path, [32] * 12, CameraCropSettings=crop), None, SETTINGS)
+
+
+def test_a_run_of_one_frame_has_too_few(tmp_path):
+    with pytest.raises(PedestalError, match="1 frame"):
+        make_pedestal(run_of(tmp_path, [32]), None, SETTINGS)
