@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.cygno_finder import CygnoFinder
 from analyzer.dtypes import CLUSTER, EVENT, REDPIX, TILE, ClusterFlag, EventFlag
 from analyzer.finding import Finding
 from analyzer.frames import as_frame
@@ -58,6 +59,7 @@ class ImageAnalysis:
         self._labelled = 0
         self._seen: Seen | None = None
         self._is_mess = False
+        self._cygno = CygnoFinder(levels, settings) if settings.finder == "cygno" else None
 
     def analyze(self, pixels: npt.NDArray[np.uint16]) -> tuple[Rows, Rows]:
         """Return one row of `EVENT` and the rows of `CLUSTER` of a frame, brightest first.
@@ -150,6 +152,8 @@ class ImageAnalysis:
             self._rows,
         )
         n_lit = self._mark_lit(self._find_shifts())
+        if self._cygno:
+            n_lit = self._cygno.mark_points(frame, self._mark, self._ys, self._xs)
         light = float(self._row_light.sum()) / fk.SCALE
         is_spark = light > SPARK_MEAN_ADU * frame.size + SPARK_SUM_ADU
         found, n_core, n, complete = 0, 0, 0, True
@@ -198,7 +202,16 @@ class ImageAnalysis:
             return 0, 0, 0, False
         mark, labels, ys, xs = self._mark, self._labels, self._ys, self._xs
         weights = np.empty(n_lit, np.int32)
-        clusters = dbscan(mark, ys, xs, n_lit, settings.eps, settings.min_samples, labels, weights)
+        eps, least, seed, edge = (
+            settings.eps,
+            settings.min_samples,
+            settings.seed_weight,
+            settings.spot_edge,
+        )
+        if self._cygno:
+            eps, least, seed, edge = settings.dbscan_eps, settings.dbscan_minsamples, 1, 0.0
+        is_cygno = self._cygno is not None
+        clusters = dbscan(mark, ys, xs, n_lit, eps, least, labels, weights, is_cygno)
         join_near(labels, ys, xs, n_lit, settings.link_macro, clusters)
         found, n_core, dropped = keep_clusters(
             mark,
@@ -206,7 +219,7 @@ class ImageAnalysis:
             xs,
             n_lit,
             weights,
-            settings.seed_weight,
+            seed,
             settings.min_macro,
             settings.max_clusters,
             clusters,
@@ -229,7 +242,7 @@ class ImageAnalysis:
         mark_tracks(
             labels, ys, xs, n_core, settings.track_macro, settings.track_elongation, is_track
         )
-        n_core = trim_spots(mark, labels, ys, xs, n_core, is_track, settings.spot_edge)
+        n_core = trim_spots(mark, labels, ys, xs, n_core, is_track, edge)
         n = add_rim(labels, is_track, settings.margin_macro, ys, xs, n_core)
         return found, n_core, n, not dropped
 

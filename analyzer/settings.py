@@ -105,6 +105,27 @@ class AnalyzerSettings(Settings):
     )
 
     # clusters
+    finder: Literal["significance", "cygno"] = setting(
+        "significance",
+        "Finder",
+        "how macro-pixels of clusters are found: by the significance of their light, or by the "
+        "steps of CYGNO's reconstruction, which takes 20 times as long and finds less",
+    )
+    dbscan_eps: int = setting(
+        12,
+        "dbscan_eps",
+        "with Finder cygno: points this near, rows and columns together, are neighbours",
+        unit="macro-pixels",
+        ge=1,
+        le=40,
+    )
+    dbscan_minsamples: int = setting(
+        20,
+        "dbscan_minsamples",
+        "with Finder cygno: least light of neighbours in a cluster's core",
+        unit="ADU",
+        ge=1,
+    )
     grow_sigma: float = setting(
         3.0, "Grow sigma", "significance of 3x3 macro-pixels that are lit", ge=1
     )

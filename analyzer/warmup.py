@@ -23,6 +23,7 @@ def compile_kernels() -> None:
     frame = np.full((side, side), 100, np.uint16)
     frame[56:72, 56:72] += 50
     levels = prepare_levels(pedestal, settings)
+    ImageAnalysis(levels, settings.model_copy(update={"finder": "cygno"})).analyze(frame)
     images = ImageAnalysis(levels, settings)
     images.analyze(frame)
     images.tiles()

@@ -1,9 +1,10 @@
 """Weighted DBSCAN of lit macro-pixels, on the grid they lie on.
 
-The distance of two macro-pixels is the larger of those of their rows and columns. Labels are those
-of ``sklearn.cluster.DBSCAN(eps, min_samples, metric="chebyshev")`` with the weights as sample
-weights, but count from 1; 0 is noise. Since points lie on a grid, a window around each gives its
-neighbours, and the time is proportional to the number of points.
+The distance of two macro-pixels is the larger of those of their rows and columns, or the sum of the
+two, as CYGNO has it. Labels are those of ``sklearn.cluster.DBSCAN(eps, min_samples, metric)``, with
+metric ``chebyshev`` or ``cityblock`` and the weights as sample weights, but count from 1; 0 is
+noise. Since points lie on a grid, a window around each gives its neighbours, and the time is
+proportional to the number of points.
 """
 
 import numpy as np
@@ -19,20 +20,33 @@ WEIGHT = 0x7FFF
 """Bits of a mark that are the weight."""
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _reach(eps: int, rows: int, is_cityblock: bool) -> int:
+    """Return how far a neighbourhood reaches along a row that is so many rows away."""
+    return eps - abs(rows) if is_cityblock else eps
+
+
 @njit(nogil=True, cache=True)
-def _sum_weights(mark: U16, row: int, column: int, eps: int) -> int:
+def _sum_weights(mark: U16, row: int, column: int, eps: int, is_cityblock: bool) -> int:
     total = 0
-    left = max(0, column - eps)
-    right = min(mark.shape[1], column + eps + 1)
     for other in range(max(0, row - eps), min(mark.shape[0], row + eps + 1)):
-        for place in range(left, right):
+        reach = _reach(eps, other - row, is_cityblock)
+        for place in range(max(0, column - reach), min(mark.shape[1], column + reach + 1)):
             total += mark[other, place] & WEIGHT
     return total
 
 
 @njit(nogil=True, cache=True)
 def dbscan(
-    mark: U16, ys: I32, xs: I32, n: int, eps: int, min_samples: int, labels: I32, weights: I32
+    mark: U16,
+    ys: I32,
+    xs: I32,
+    n: int,
+    eps: int,
+    min_samples: int,
+    labels: I32,
+    weights: I32,
+    is_cityblock: bool = False,
 ) -> int:
     """Label lit macro-pixels.
 
@@ -45,12 +59,13 @@ def dbscan(
     :param ys: rows of the `n` lit macro-pixels, in the order of the raster; `xs` their columns.
     :param labels: in and out, (rows, columns) int32, of zeros; then the labels.
     :param weights: out, sum of weights around each of the `n` lit macro-pixels.
+    :param is_cityblock: distances are sums of rows and columns, not the larger of the two.
     :returns: number of clusters.
     """
     columns = mark.shape[1]
     parent = np.arange(n)
     for index in range(n):
-        weights[index] = _sum_weights(mark, ys[index], xs[index], eps)
+        weights[index] = _sum_weights(mark, ys[index], xs[index], eps, is_cityblock)
         if weights[index] >= min_samples:
             labels[ys[index], xs[index]] = index + 1
     for index in range(n):
@@ -60,8 +75,9 @@ def dbscan(
         column = xs[index]
         mine = root_of(parent, index)
         for other_row in range(max(0, row - eps), row + 1):
-            last = min(columns, column + eps + 1) if other_row < row else column
-            for other_column in range(max(0, column - eps), last):
+            reach = _reach(eps, other_row - row, is_cityblock)
+            last = min(columns, column + reach + 1) if other_row < row else column
+            for other_column in range(max(0, column - reach), last):
                 there = labels[other_row, other_column]
                 if there:
                     other = root_of(parent, there - 1)
@@ -85,7 +101,9 @@ def dbscan(
             continue
         lowest = 0
         for other_row in range(max(0, ys[index] - eps), min(mark.shape[0], ys[index] + eps + 1)):
-            for other_column in range(max(0, xs[index] - eps), min(columns, xs[index] + eps + 1)):
+            reach = _reach(eps, other_row - ys[index], is_cityblock)
+            first = max(0, xs[index] - reach)
+            for other_column in range(first, min(columns, xs[index] + reach + 1)):
                 there = labels[other_row, other_column]
                 if there > 0 and (lowest == 0 or name[there - 1] < lowest):
                     lowest = name[there - 1]

@@ -7,11 +7,12 @@ from analyzer.kernels.arrays import I32, I64, U16
 from analyzer.kernels.dbscan import SEED
 
 
-def dbscan(mark: U16, eps: int, min_samples: int) -> tuple[I32, I64]:
+def dbscan(mark: U16, eps: int, min_samples: int, is_cityblock: bool = False) -> tuple[I32, I64]:
     """Return labels from 1, 0 for noise, and the weights around each lit macro-pixel."""
     points = np.argwhere(mark)
     weight = (mark[mark > 0] & ~np.uint16(SEED)).astype(np.int64)
-    near = np.abs(points[:, np.newaxis] - points).max(axis=2) <= eps
+    apart = np.abs(points[:, np.newaxis] - points)
+    near = (apart.sum(axis=2) if is_cityblock else apart.max(axis=2)) <= eps
     around = near @ weight
     is_core = around >= min_samples
     name = np.zeros(len(points), np.int32)

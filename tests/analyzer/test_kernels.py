@@ -111,11 +111,11 @@ def test_marks_agree_to_the_last_bit(seed, n_rows, n_columns):
     np.testing.assert_array_equal(light, sums.sum(axis=1))
 
 
-def clustered(mark, eps, min_samples):
+def clustered(mark, eps, min_samples, is_cityblock=False):
     lit = np.argwhere(mark).astype(np.int32)
     ys, xs = np.ascontiguousarray(lit.T)
     labels, weights = np.zeros(mark.shape, np.int32), np.zeros(len(lit), np.int32)
-    count = dbscan.dbscan(mark, ys, xs, len(lit), eps, min_samples, labels, weights)
+    count = dbscan.dbscan(mark, ys, xs, len(lit), eps, min_samples, labels, weights, is_cityblock)
     return labels, count, ys, xs, weights
 
 
@@ -127,17 +127,25 @@ def random_marks(seed, n_rows, n_columns):
     return mark
 
 
-@given(seeds, st.integers(1, 24), st.integers(1, 24), st.integers(1, 4), st.integers(1, 400))
+@given(
+    seeds,
+    st.integers(1, 24),
+    st.integers(1, 24),
+    st.integers(1, 6),
+    st.integers(1, 400),
+    st.sampled_from(["chebyshev", "cityblock"]),
+)
 @few
-def test_clusters_are_those_of_scikit_learn(seed, n_rows, n_columns, eps, min_samples):
+def test_clusters_are_those_of_scikit_learn(seed, n_rows, n_columns, eps, min_samples, metric):
     mark = random_marks(seed, n_rows, n_columns)
-    labels, count, ys, xs, weights = clustered(mark, eps, min_samples)
-    twin, around = dbscan_twin.dbscan(mark, eps, min_samples)
+    is_cityblock = metric == "cityblock"
+    labels, count, ys, xs, weights = clustered(mark, eps, min_samples, is_cityblock)
+    twin, around = dbscan_twin.dbscan(mark, eps, min_samples, is_cityblock)
     np.testing.assert_array_equal(labels, twin)
     np.testing.assert_array_equal(weights, around)
     assert count == labels.max(initial=0)
     if len(ys):
-        peer = DBSCAN(eps=eps, min_samples=min_samples, metric="chebyshev")
+        peer = DBSCAN(eps=eps, min_samples=min_samples, metric=metric)
         points = np.stack([ys, xs], axis=1)
         expected = peer.fit(points, sample_weight=mark[ys, xs] & dbscan.WEIGHT).labels_ + 1
         np.testing.assert_array_equal(labels[ys, xs], expected)
