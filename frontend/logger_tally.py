@@ -8,6 +8,7 @@ of all equipment alike, so its count says no more than that too few were written
 import ctypes
 import time
 from collections.abc import Callable
+from typing import Any
 
 from experiment.client import Client
 from experiment.constants import STATE_STOPPED
@@ -75,13 +76,19 @@ class LoggerTally:
 
     def _written(self) -> int | None:
         """Return the events in our buffer's file, without ODB dumps; None if there is no file."""
-        client = self._client
-        if not (self._is_logged and client.odb_get("/Logger/Write data")):
+        channel = logger_channel(self._client, self._equipment.buffer_name)
+        if channel is None or not self._is_logged:
             return None
-        for channel in client.odb_get(CHANNELS).values():
-            settings, statistics = channel["Settings"], channel["Statistics"]
-            if not settings["Active"] or settings["Buffer"] != self._equipment.buffer_name:
-                continue
-            dumps = _DUMPS if settings["ODB dump"] else 0
-            return max(0, int(statistics["Events written"]) - dumps)
+        dumps = _DUMPS if channel["Settings"]["ODB dump"] else 0
+        return max(0, int(channel["Statistics"]["Events written"]) - dumps)
+
+
+def logger_channel(client: Client, buffer: str) -> dict[str, Any] | None:
+    """Return what the ODB says of the channel that writes a buffer's events; None if none does."""
+    if not (client.odb_exists(CHANNELS) and client.odb_get("/Logger/Write data")):
         return None
+    for channel in client.odb_get(CHANNELS).values():
+        settings: dict[str, Any] = channel["Settings"]
+        if settings["Active"] and settings["Buffer"] == buffer:
+            return dict(channel)
+    return None

@@ -259,6 +259,12 @@ class TriggerSettings(Settings):
         ge=0,
         le=10_000,
     )
+    release_pages: bool = setting(
+        True,
+        "Release written pages",
+        "Where the logger's file is on this machine, its pages leave memory once they are on the"
+        " disk: mlogger then needs less processor time. Off where the file is soon read again.",
+    )
     compress_frames: bool = setting(
         False,
         "Compress frames",

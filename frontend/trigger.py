@@ -41,6 +41,7 @@ from frontend.recovery import Recovery
 from frontend.report import TEXT_BYTES, OperatorReport
 from frontend.settings import TriggerSettings
 from frontend.setup import declare_setup
+from frontend.written_pages import WrittenPages
 from hardware.errors import DeviceError
 
 SEQUENCE = 500
@@ -80,6 +81,7 @@ class TriggerFrontend:
         self._devices = Devices()
         self._report = OperatorReport(client, self._equipment)
         self._tally = LoggerTally(client, self._equipment, self._report.notice)
+        self._pages = WrittenPages(client, self._equipment)
         self._recovery = Recovery(client, instance, self._equipment, self._devices)
         self._run: ActiveRun | None = None
         self._stop_reason = ASKED_FOR
@@ -162,6 +164,8 @@ class TriggerFrontend:
         self._recovery.run_goes_on()
         self._camera_status.work(run.acquisition)
         self._report.show(run)
+        if run.acquisition.setup.trigger.release_pages:
+            self._pages.work()
         silent = run.acquisition.silence()
         if silent is not None and run.acquisition.setup.trigger.silence_ends_run:
             self._fail(run, silent, is_device=True)
