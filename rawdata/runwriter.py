@@ -79,10 +79,12 @@ class RunWriter:
     :param compress: none, gzip, lz4, bzip2 or zstd.
     :param checksum: write mlogger's CRC32C sidecars.
     :param queue_bytes: how many bytes may wait to be written; one event always may.
+    :param flush_s: how long an event may wait inside the compressor; None is until the end, which
+        makes the file's bytes a function of its events alone.
     :raises RunWriteError: if the file exists already or cannot be made.
 
     What fails in the thread (a full disk) is raised by the next `write` and by `close`. What was
-    written is in the hands of the operating system within `FLUSH_S`, so that also a killed process
+    written is in the hands of the operating system within `flush_s`, so that also a killed process
     leaves whole events.
     """
 
@@ -93,6 +95,7 @@ class RunWriter:
         checksum: bool = True,
         *,
         queue_bytes: int = 1 << 28,
+        flush_s: float | None = FLUSH_S,
     ) -> None:
         plain = Path(path)
         if compress not in COMPRESSORS:
@@ -112,6 +115,7 @@ class RunWriter:
         self._data_crc = 0
         self._file_crc = 0
         self._queue_bytes = queue_bytes
+        self._flush_s = flush_s
         self._waiting_bytes = 0
         self._room = threading.Condition()
         self._spare: list[npt.NDArray[np.uint8]] = []
@@ -276,8 +280,7 @@ class RunWriter:
         dirty = False
         while True:
             try:
-                wait_s = max(0.0, flushed_at + FLUSH_S - time.monotonic()) if dirty else None
-                handed = self._queue.get(timeout=wait_s)
+                handed = self._queue.get(timeout=self._flush_in_s(flushed_at) if dirty else None)
             except queue.Empty:
                 self._append(self._compressor.flush())
                 dirty, flushed_at = False, time.monotonic()
@@ -293,9 +296,14 @@ class RunWriter:
             self._data_crc = self._file_crc if is_plain else crc32c(event, self._data_crc)
             self.bytes_uncompressed += len(event)
             self._recycle(handed)
-            if time.monotonic() > flushed_at + FLUSH_S:
+            if self._flush_in_s(flushed_at) == 0.0:
                 self._append(self._compressor.flush())
                 dirty, flushed_at = False, time.monotonic()
+
+    def _flush_in_s(self, flushed_at: float) -> float | None:
+        if self._flush_s is None:
+            return None
+        return max(0.0, flushed_at + self._flush_s - time.monotonic())
 
     def _append(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)

@@ -86,7 +86,9 @@ def transcode_file(
             _refuse_existing(path)
         folder.mkdir(parents=True, exist_ok=True)
         result = Transcoded(source, output, run.run_number, compression, complete=False)
-        writer = RunWriter(folder / f".{plain.name}.{os.getpid()}.tmp", compression, checksum=False)
+        temporary = folder / f".{plain.name}.{os.getpid()}.tmp"
+        # No flush: nobody reads it before it is whole, and the same run always gives the same file.
+        writer = RunWriter(temporary, compression, checksum=False, flush_s=None)
         try:
             with writer:
                 _write_events(run, recode, writer, result, on_progress)

@@ -11,6 +11,8 @@ STEPS: Final = (
     "hash-claimed",
     "hash-done",
     "hash-committed",
+    "md5-done",
+    "md5-committed",
     "upload-claimed",
     "upload-created",
     "upload-begun",
@@ -21,7 +23,7 @@ STEPS: Final = (
     "verify-committed",
     "catalogue-done",
 )
-"""Every point, in the order in which a file that is sent in parts passes them."""
+"""Every point that a file passes which is sent in parts; its MD5 is computed meanwhile."""
 
 TRANSCODE_STEPS: Final = ("transcode-begun", "transcode-done", "transcode-committed")
 COPY_STEPS: Final = ("copy-begun", "copy-written", "copy-read-back", "object-done")

@@ -17,24 +17,26 @@ class Crew(Generic[Result]):
         self.stop = threading.Event()
         """Once set, whatever is being done ends at its next pulse."""
         self._lanes: dict[tuple[str, int], ThreadPoolExecutor] = {}
-        self._busy: set[Hashable] = set()
+        self._busy: dict[Hashable, Future[Result]] = {}
         self._done: queue.SimpleQueue[tuple[Hashable, Future[Result]]] = queue.SimpleQueue()
 
-    def submit(self, lane: str, size: int, key: Hashable, do: Callable[[], Result]) -> bool:
-        """Let a thread of a lane do something; False if it is being done already."""
+    def submit(
+        self, lane: str, size: int, key: Hashable, do: Callable[[], Result]
+    ) -> Future[Result]:
+        """Let a thread of a lane do something, unless it is being done already."""
         if key in self._busy:
-            return False
+            return self._busy[key]
         pool = self._lanes.get((lane, size))
         if pool is None:
             pool = self._lanes[lane, size] = ThreadPoolExecutor(size, thread_name_prefix=lane)
-        self._busy.add(key)
-        pool.submit(do).add_done_callback(lambda future: self._done.put((key, future)))
-        return True
+        self._busy[key] = begun = pool.submit(do)
+        begun.add_done_callback(lambda future: self._done.put((key, future)))
+        return begun
 
     @property
     def busy(self) -> Set[Hashable]:
         """Keys of what is being done, or waits for a thread."""
-        return self._busy
+        return self._busy.keys()
 
     def finished(self, timeout_s: float) -> list[Future[Result]]:
         """Wait until something is done; return all that is, which may be nothing."""
@@ -42,7 +44,7 @@ class Crew(Generic[Result]):
         with suppress(queue.Empty):
             while True:
                 key, future = self._done.get(timeout=0.0 if finished else timeout_s)
-                self._busy.discard(key)
+                self._busy.pop(key, None)
                 finished.append(future)
         return finished
 

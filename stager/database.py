@@ -1,6 +1,8 @@
 """Connections to the databases that a catalog may be in, and what their failures mean."""
 
 import os
+import sqlite3
+import time
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -12,6 +14,7 @@ from stager.masking import hide
 
 BUSY_TIMEOUT_S: Final = 30
 _CONNECT_TIMEOUT_S: Final = 10
+_LOCKED_WAIT_S: Final = 0.01
 _ANSWER_TIMEOUT_S: Final = 120
 """Longest wait for one answer; the waits for locks (50 s, InnoDB's default) must fit in."""
 
@@ -94,8 +97,7 @@ def _open_sqlite(url: URL) -> Engine:
         # Python's sqlite3 would begin transactions late and leave DDL out of them.
         connection.isolation_level = None
         connection.execute("PRAGMA foreign_keys = ON")
-        # One fsync for each transaction in place of four; readers never wait for who writes.
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "begin")
@@ -103,6 +105,22 @@ def _open_sqlite(url: URL) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
     return engine
+
+
+def _use_wal(connection: Any) -> None:
+    """Let one fsync do for each transaction in place of four, and no reader wait for who writes.
+
+    SQLite does not wait by itself for others that open a new file at the same moment.
+    """
+    end = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(_LOCKED_WAIT_S)
 
 
 def error_number(error: BaseException | None) -> int:

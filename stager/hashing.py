@@ -2,12 +2,13 @@
 
 import hashlib
 import os
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from isal import isal_zlib
 
 from rawdata.checksum import (
     COMPRESSION_SUFFIXES,
@@ -18,6 +19,7 @@ from rawdata.checksum import (
 )
 from rawdata.errors import RawDataError
 from stager.errors import ChangingError, FileError
+from stager.models import File
 from stager.runscan import RunScan
 
 _BLOCK_BYTES: Final = 1 << 22
@@ -31,13 +33,14 @@ class FileHashes:
     mtime_ns: int
     sha256: str
     crc32c: str
-    md5: str
     adler32: str
+    md5: str | None = None
 
 
-def hash_file(path: Path, progress: Callable[[int], None]) -> FileHashes:
+def hash_file(path: Path, progress: Callable[[int], None], *, with_md5: bool = False) -> FileHashes:
     """Read a file once and return its hashes.
 
+    :param with_md5: MD5, too, which takes twice as long as all others together.
     :param progress: called with the number of bytes after each block; what it raises ends it.
     :raises FileError: if the file cannot be read; ChangingError if it changes meanwhile.
     """
@@ -45,16 +48,17 @@ def hash_file(path: Path, progress: Callable[[int], None]) -> FileHashes:
     crc, adler, size = 0, 1, 0
     block = memoryview(bytearray(_BLOCK_BYTES))
     try:
-        # MD5 is the slowest; it runs beside the others (hashlib lets go of the GIL).
-        with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1, "md5") as beside:
+        slow = [sha256.update, md5.update] if with_md5 else [sha256.update]
+        # They run beside each other: hashlib lets go of the GIL.
+        with path.open("rb", buffering=0) as file, ThreadPoolExecutor(2, "hash") as beside:
             before = os.fstat(file.fileno())
             while count := file.readinto(block):
                 part = block[:count]
-                done = beside.submit(md5.update, part)
-                sha256.update(part)
+                begun = [beside.submit(update, part) for update in slow]
                 crc = crc32c(part, crc)
-                adler = zlib.adler32(part, adler)
-                done.result()
+                adler = isal_zlib.adler32(part, adler)
+                for done in begun:
+                    done.result()
                 size += count
                 progress(count)
             after = os.fstat(file.fileno())
@@ -69,9 +73,34 @@ def hash_file(path: Path, progress: Callable[[int], None]) -> FileHashes:
         after.st_mtime_ns,
         sha256.hexdigest(),
         f"{crc:08x}",
-        md5.hexdigest(),
         f"{adler:08x}",
+        md5.hexdigest() if with_md5 else None,
     )
+
+
+def md5_file(file: File, pulse: Callable[[], None]) -> str:
+    """Read a file that was hashed without its MD5, and return that.
+
+    :param pulse: called after each block; what it raises ends it.
+    :raises FileError: if the file cannot be read, or is not what was hashed.
+    """
+    md5, crc, size = hashlib.md5(usedforsecurity=False), 0, 0
+    block = memoryview(bytearray(_BLOCK_BYTES))
+    try:
+        with open(file.path, "rb", buffering=0) as source:
+            while count := source.readinto(block):
+                md5.update(block[:count])
+                crc = crc32c(block[:count], crc)
+                size += count
+                pulse()
+    except OSError as error:
+        raise FileError(f"{file.path} cannot be read: {error.strerror}") from error
+    if (size, f"{crc:08x}") != (file.size_bytes, file.crc32c):
+        raise FileError(
+            f"{file.name} has changed since it was hashed ({file.size_bytes} bytes, CRC32C "
+            f"{file.crc32c} then; {size} bytes, {crc:08x} now)"
+        )
+    return md5.hexdigest()
 
 
 def check_sidecars(path: Path, hashes: FileHashes, scan: RunScan) -> list[str]:

@@ -117,8 +117,9 @@ class Ledger:
                 if file.sha256 != hashes.sha256:  # what was transcoded from it is of the past
                     replica.content_sha256 = replica.content_crc32c = None
             file.size_bytes, file.mtime_ns = hashes.size_bytes, hashes.mtime_ns
-            file.sha256, file.crc32c, file.md5 = hashes.sha256, hashes.crc32c, hashes.md5
-            file.adler32 = hashes.adler32
+            if file.sha256 != hashes.sha256 or hashes.md5:
+                file.md5 = hashes.md5
+            file.sha256, file.crc32c, file.adler32 = hashes.sha256, hashes.crc32c, hashes.adler32
             file.checked_against = ", ".join(agreed) or None
             file.hashed_at = now()
             if scan is not None:
@@ -137,6 +138,17 @@ class Ledger:
             if summary is not None:
                 write_quality(session, file, summary, hashes.sha256)
             return file
+
+    def commit_md5(self, hashed: File, md5: str) -> None:
+        """Write down the MD5 of a file, if it still is what was hashed; the run log has it, too."""
+        with self.catalog.write() as session:
+            file = session.get_one(File, hashed.id, with_for_update=True)
+            if file.sha256 != hashed.sha256:
+                return  # it was changed and hashed again meanwhile
+            file.md5, file.updated_at = md5, now()
+            if file.kind == "raw":
+                runlog_row(session, file.run_number).file_checksum = md5
+            settle(file, self.places)
 
     # a replica ---------------------------------------------------------------------------------
     def commit_transcoded(self, replica_id: int, hashes: FileHashes, stream_crc32c: str) -> None:
@@ -229,16 +241,20 @@ class Ledger:
         set_stored(row, place.settings.role, status, place.tag)
 
     # deletion ----------------------------------------------------------------------------------
-    def commit_deletable(self, file_id: int, reason: str) -> bool:
-        """Claim a file for deletion; False if it is not as it was, or somebody works on it."""
+    def commit_deletable(self, file_id: int, reason: str) -> State:
+        """Claim a file for deletion, and return its state.
+
+        :returns: DELETABLE if it is ours; DELETED if somebody else deletes it, or has; else it is
+            not as it was, or somebody works on it.
+        """
         with self.catalog.write() as session:
             file = session.get_one(File, file_id, with_for_update=True)
-            if file.state == State.DELETABLE and file.owner == self.identity:
-                return True  # said already, before the database was lost
+            if file.state == State.DELETABLE:  # ours: said already, before the database was lost
+                return State.DELETABLE if file.owner == self.identity else State.DELETED
             if file.state not in DONE or claims.take(file, self.identity):
-                return False
+                return State(file.state)
             file.state, file.reason, file.updated_at = State.DELETABLE, reason, now()
-            return True
+            return State.DELETABLE
 
     def commit_kept(self, file_id: int) -> None:
         """Take a file that was to be deleted back among the others."""

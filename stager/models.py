@@ -253,7 +253,7 @@ class File(Claimed, Base):
     crc32c: Mapped[str | None] = mapped_column(String(8))
     """CRC32C, hexadecimal, as the logger has it in its sidecar."""
     md5: Mapped[str | None] = mapped_column(String(32))
-    """MD5, hexadecimal, for Runlog."""
+    """MD5, hexadecimal, for Runlog; of large files it is computed while they are sent."""
     adler32: Mapped[str | None] = mapped_column(String(8))
     """The checksum that grid storage and tape know."""
     stream_bytes: Mapped[int | None] = mapped_column(BigInteger)

@@ -11,7 +11,7 @@ from stager.disk import look_at_disk
 from stager.errors import ConflictError, FileError, MissingError, StagerError
 from stager.job import Job
 from stager.ledger import Ledger
-from stager.models import File, now
+from stager.models import File, State, now
 from stager.places.configured import find_place
 from stager.places.opened import Places
 from stager.replicate import past_of, subject_of, watch_to_ask
@@ -75,7 +75,12 @@ def _delete_run(
     for file in sorted(verdict.files, key=lambda file: file.kind == "raw"):
         job.pulse()
         reason = f"deleted: {verdict.reason}; verified just before: {witnesses[file.id]}"
-        if not ledger.commit_deletable(file.id, reason):
+        state = ledger.commit_deletable(file.id, reason)
+        if state == State.DELETED:
+            verdict.files.remove(file)
+            verdict.reason += f"; {file.name} is deleted by another stager"
+            continue
+        if state != State.DELETABLE:
             verdict.reason += f"; {file.name} was changed meanwhile and stays"
             continue
         reached("prune-claimed")
@@ -88,6 +93,7 @@ def _delete_run(
         ledger.commit_deleted(file.id, reason)
         reached("prune-committed")
         verdict.deleted.append(file.path)
+    verdict.goes = bool(verdict.files)
 
 
 def _ask_all(

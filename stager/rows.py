@@ -40,10 +40,10 @@ def add_replicas(file: File, places: Sequence[PlaceConfiguration]) -> None:
 
 
 def settle(file: File, places: Sequence[PlaceConfiguration]) -> None:
-    """Let a file have the state that its replicas give it."""
+    """Let a file have the state that its replicas give it, once all of its checksums are known."""
     names = {place.name for place in places}
     relevant = [replica for replica in file.replicas if replica.place in names]
-    done = all(r.state in OVER for r in relevant if r.required)
+    done = file.md5 is not None and all(r.state in OVER for r in relevant if r.required)
     if not done or file.state not in (State.HASHED, *DONE):
         if file.state in DONE:
             advance(file, State.HASHED)

@@ -1,60 +1,35 @@
-"""Bring the files of completed runs through all their steps: claim, do, verify, commit.
+"""Bring the files of completed runs through all their steps.
 
-Every step may be killed anywhere and repeated; what it finds done, it does not do again. Threads do
-the work; the thread that owns the worker finds files, hands out the work and collects outcomes.
+Threads do the work (`stager.steps`); the thread that owns the worker finds files, hands out the
+work and collects outcomes.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from rawdata.errors import RawDataError
 from stager.bandwidth import Limiter
 from stager.configuration import Configuration
 from stager.crash import reached
 from stager.crew import Crew
-from stager.discovery import FoundFile, Wait, find_files, why_unsettled, why_wait
+from stager.discovery import FoundFile, Wait, find_files, why_wait
 from stager.disk import Disk, look_at_disk
-from stager.errors import (
-    ChangingError,
-    ClaimLostError,
-    ConfigurationError,
-    ConflictError,
-    CredentialsError,
-    FileError,
-    Stopped,
-    StoreError,
-)
-from stager.hashing import check_sidecars, hash_file
-from stager.job import Job
+from stager.errors import Stopped
 from stager.ledger import Ledger
 from stager.models import File, Replica, State, now
 from stager.outcome import WAITING, Outcome, Pass, outcome_of
 from stager.places.configured import find_place
 from stager.places.opened import Places
 from stager.progress import Progress
-from stager.prune import prune
-from stager.quality import read_summary
-from stager.recheck import Answer, ask_again, copies
+from stager.recheck import Answer, copies
 from stager.registry import Registry
-from stager.replicate import bring_there, clear_scratch
 from stager.resolve import Choice, retry_failed
-from stager.retention import Verdict
 from stager.rows import DONE
-from stager.runscan import scan_run
-
-log = logging.getLogger(__name__)
+from stager.steps import TO_HASH, TO_REPLICATE, Done, Steps
 
 _PULSE_S: Final = 0.1
-_TO_HASH: Final = (State.DISCOVERED, State.FAILED)
-_TO_REPLICATE: Final = (State.HASHED, State.UPLOADING, State.VERIFIED, State.FAILED)
-
-
-Done = File | Outcome | Answer | list[Verdict] | None
-"""What a thread made: a file that is ready for its places, something to tell, or nothing."""
 
 
 class Worker:
@@ -86,7 +61,19 @@ class Worker:
         self._configuration = configuration
         self._settings = configuration.settings
         self._ledger = ledger
-        self._places = Places(configuration, self._limiters)
+        self._steps = self._steps_now()
+
+    def _steps_now(self) -> Steps:
+        """Return what threads do from now on: each pass opens its places anew."""
+        return Steps(
+            self._configuration,
+            self._ledger,
+            Places(self._configuration, self._limiters),
+            self._progress,
+            self._crew.stop,
+            self._look_again,
+            self._troubles.__setitem__,
+        )
 
     def close(self) -> None:
         """End all threads."""
@@ -112,7 +99,7 @@ class Worker:
 
     def begin_pass(self, current_run: Callable[[], int | None], retry_all: bool) -> None:
         """Find files and hand out all that can be done; what is being done goes on."""
-        self._places = Places(self._configuration, self._limiters)
+        self._steps = self._steps_now()
         self._result.look_again_s = None
         self._retry_all = retry_all
         folders = [f for f in (self._configuration.data_dir, self._configuration.truth_dir) if f]
@@ -138,7 +125,7 @@ class Worker:
         asked = copies(self._ledger.catalog, runs, place)
         for file, replica in asked:
             size = known[replica.place].settings.parallel_files if replica.place in known else 1
-            do = partial(self._ask_again, file, replica, self._places, read_back)
+            do = partial(self._steps.ask_again, file, replica, read_back)
             self._crew.submit(f"ask {replica.place}", size, ("answer", replica.id), do)
         return len(asked)
 
@@ -149,9 +136,15 @@ class Worker:
     def begin_prune(
         self, current_run: int | None, *, apply: bool, only: Sequence[int] = ()
     ) -> bool:
-        """Hand out the deletion of local files, or with no `apply` the judgement alone."""
-        do = partial(self._prune, current_run, self._places, apply, only)
-        return self._crew.submit("deletion", 1, "deletion", do)
+        """Hand out the deletion of local files, or with no `apply` the judgement alone.
+
+        :returns: False if that is being done already.
+        """
+        if "deletion" in self._crew.busy:
+            return False
+        do = partial(self._steps.prune, current_run, apply, only)
+        self._crew.submit("deletion", 1, "deletion", do)
+        return True
 
     def collect(self, timeout_s: float) -> bool:
         """Take what has been done, and hand out what follows from it; False if nothing was.
@@ -203,11 +196,11 @@ class Worker:
         if file.state == State.DELETABLE and found is not None:
             if file.owner == self._ledger.identity:
                 return None  # it is being deleted
-            self._crew.submit("reading", 1, ("file", file.id), partial(self._keep, file))
+            self._crew.submit("reading", 1, ("file", file.id), partial(self._steps.keep, file))
             return None
         if found is None:
             return outcome_of(file, State.FAILED, file.reason or "is gone")
-        if file.state not in _TO_HASH:
+        if file.state not in TO_HASH:
             return self._begin_replicas(file)
         self._remind(file)
         if not self._is_due(file):
@@ -216,23 +209,25 @@ class Worker:
         if wait is not None:
             return self._wait(file, wait)
         size = self._settings.parallel_files
-        self._crew.submit("reading", size, ("file", file.id), partial(self._hash, file, found))
+        do = partial(self._steps.hash, file, found)
+        self._crew.submit("reading", size, ("file", file.id), do)
         return None
 
     def _begin_replicas(self, file: File) -> Outcome | None:
         if file.state in DONE and not file.replicas:  # it goes nowhere
             return outcome_of(file, file.state)
+        md5 = None if file.md5 else self._begin_md5(file)
         begun = False
         for replica in file.replicas:
             place = find_place(self._ledger.places, replica.place)
-            if place is None or replica.state not in _TO_REPLICATE:
+            if place is None or replica.state not in TO_REPLICATE:
                 continue
             begun = True
             busy = ("replica", replica.id) in self._crew.busy
             if not busy and self._is_due(replica):
                 size = place.settings.parallel_files
                 size = self._settings.parallel_files if place.settings.kind == "s3" else size
-                do = partial(self._replicate, file, replica, self._places)
+                do = partial(self._steps.replicate, file, replica, md5)
                 self._crew.submit(f"to {place.name}", size, ("replica", replica.id), do)
             if replica.tries:  # until the next try has succeeded
                 failed = outcome_of(file, State.FAILED, str(replica.reason), [replica])
@@ -240,6 +235,11 @@ class Worker:
         if file.state in DONE and not begun:  # its copies are there already
             return outcome_of(file, file.state, replicas=file.replicas)
         return None
+
+    def _begin_md5(self, file: File) -> "Future[Done]":
+        """Hand out what is left to compute of a file that was hashed."""
+        size = self._settings.parallel_files
+        return self._crew.submit("md5", size, ("md5", file.id), partial(self._steps.md5, file))
 
     def _remind(self, file: File) -> None:
         """Tell of a failure that lasts until its next try has succeeded."""
@@ -249,144 +249,14 @@ class Worker:
     def _wait(self, file: File, wait: Wait) -> Outcome:
         self._ledger.note_wait(file, wait.reason)
         if wait.look_again_s is not None:
-            self._result.look_again_s = max(self._result.look_again_s or 0.0, wait.look_again_s)
+            self._look_again(wait.look_again_s)
         return outcome_of(file, WAITING, wait.reason)
-
-    def _is_due(self, row: File | Replica) -> bool:
-        return self._retry_all or row.next_try_at is None or row.next_try_at <= now()
-
-    # in threads --------------------------------------------------------------------------------
-    def _job(self) -> Job:
-        return Job(self._ledger, self._progress, self._crew.stop)
-
-    def _ask_again(self, file: File, replica: Replica, places: Places, read_back: bool) -> Done:
-        scratch = self._configuration.scratch_dir
-        with self._job() as job:
-            return ask_again(self._ledger, places, file, replica, scratch, job, read_back=read_back)
-
-    def _prune(
-        self, current_run: int | None, places: Places, apply: bool, only: Sequence[int]
-    ) -> Done:
-        with self._job() as job:
-            return prune(
-                self._configuration,
-                self._ledger,
-                places,
-                job,
-                current_run,
-                apply=apply,
-                only=only,
-            )
-
-    def _keep(self, file: File) -> Done:
-        """Take back a file that a stager which has died wanted to delete."""
-        claimed, holder = self._ledger.claim(file, (State.DELETABLE,))
-        if not holder and claimed.state == State.DELETABLE:
-            self._ledger.commit_kept(file.id)
-        return None
-
-    def _hash(self, file: File, found: FoundFile) -> Done:
-        claimed, holder = self._ledger.claim(file, _TO_HASH)
-        if holder:
-            return outcome_of(file, WAITING, f"{holder} works on it")
-        if claimed.state not in _TO_HASH:
-            # Another stager was faster; what it has not finished yet, it may need help with.
-            return None if claimed.state in DONE else claimed
-        with self._job() as job:
-            job.hold(claimed)
-            reached("hash-claimed")
-            try:
-                return self._read(file, found, job)
-            except ChangingError as error:
-                self._ledger.release(file, str(error))
-                self._look_again(self._settings.settle_s)
-                return outcome_of(file, WAITING, str(error))
-            except (FileError, RawDataError) as error:
-                failed = self._ledger.commit_failed(file, str(error))
-                return outcome_of(file, State.FAILED, str(failed.reason))
-            except ClaimLostError as error:
-                return outcome_of(file, WAITING, str(error))
-            except Stopped:
-                self._ledger.release(file)
-                raise
-
-    def _read(self, file: File, found: FoundFile, job: Job) -> Done:
-        path = Path(file.path)
-        scan = None
-        if file.kind == "raw":
-            scan = scan_run(path, job.pulse)
-            # Without its end, a file may still be growing where we cannot see its writer.
-            unsettled = why_unsettled(found, self._settings.settle_s)
-            if not scan.has_end and unsettled:
-                self._ledger.release(file, unsettled.reason)
-                self._look_again(unsettled.look_again_s or 0.0)
-                return outcome_of(file, WAITING, unsettled.reason)
-        job.begin(f"reading {file.name}", found.size_bytes)
-        hashes = hash_file(path, job.advance)
-        if hashes.mtime_ns != found.mtime_ns:
-            raise ChangingError(f"{file.name} changed while it was read")
-        agreed = check_sidecars(path, hashes, scan) if scan else []
-        summary = _summary_of(file)
-        reached("hash-done")
-        hashed = self._ledger.commit_hashed(file.id, hashes, scan, agreed, summary)
-        reached("hash-committed")
-        return hashed
 
     def _look_again(self, after_s: float) -> None:
         self._result.look_again_s = max(self._result.look_again_s or 0.0, after_s)
 
-    def _replicate(self, file: File, replica: Replica, places: Places) -> Done:
-        trouble = places.troubles.get(replica.place)
-        if trouble and replica.state != State.VERIFIED:
-            return outcome_of(file, WAITING, trouble, [replica])
-        replica, holder = self._ledger.claim(replica, _TO_REPLICATE)
-        if holder:
-            return outcome_of(file, WAITING, f"{holder} works on it", [replica])
-        if replica.state not in _TO_REPLICATE:
-            return None
-        scratch = self._configuration.scratch_dir
-        with self._job() as job:
-            job.hold(replica)
-            try:
-                if replica.state != State.VERIFIED:
-                    place = places.open(replica.place)
-                    found = bring_there(self._ledger, place, file, replica, scratch, job)
-                    reached("verify-done")
-                    self._ledger.commit_verified(replica.id, found, place.location, job.sent_bytes)
-                    reached("verify-committed")
-                    replica.object_bytes, replica.checksum = found.object_bytes, found.checksum
-                clear_scratch(replica, scratch)
-                self._ledger.commit_catalogued(replica.id)
-                reached("catalogue-done")
-                replica.state = State.CATALOGUED
-                return outcome_of(file, State.CATALOGUED, replicas=[replica])
-            except OSError as error:
-                reason = f"{error.strerror}: {error.filename}"
-                replica = self._ledger.commit_failed(replica, reason, sent_bytes=job.sent_bytes)
-                return outcome_of(file, State.FAILED, reason, [replica])
-            except (StoreError, CredentialsError, FileError, ConfigurationError) as error:
-                reason = places.reason(replica.place, error)
-                if reason == places.troubles.get(replica.place):
-                    self._troubles[replica.place] = reason
-                conflict = isinstance(error, ConflictError)
-                replica = self._ledger.commit_failed(replica, reason, conflict, job.sent_bytes)
-                return outcome_of(file, State.FAILED, reason, [replica])
-            except ClaimLostError as error:
-                return outcome_of(file, WAITING, str(error), [replica])
-            except Stopped:
-                self._ledger.interrupt(replica, job.sent_bytes)
-                raise
-
-
-def _summary_of(file: File) -> dict[str, Any] | None:
-    """Return what a summary says; one that cannot be read is staged as it is."""
-    if file.kind != "summary":
-        return None
-    try:
-        return read_summary(Path(file.path), file.run_number)[0]
-    except FileError as error:
-        log.warning("%s; its run has no quality in the catalog", error)
-        return None
+    def _is_due(self, row: File | Replica) -> bool:
+        return self._retry_all or row.next_try_at is None or row.next_try_at <= now()
 
 
 def _disk_of(data_dir: Path, found: Mapping[str, FoundFile]) -> Disk | None:

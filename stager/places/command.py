@@ -227,7 +227,7 @@ class CommandPlace:
         started: Callable[[str], None] = lambda identity: None,
         file: Path | None = None,
     ) -> Ended:
-        needs_adler = "{adler32}" in template
+        dear = [name for name in ("md5", "adler32") if f"{{{name}}}" in template]
         values = {
             "file": file or subject.path,
             "name": subject.name,
@@ -235,9 +235,10 @@ class CommandPlace:
             "size": subject.contents.size_bytes,
             "sha256": subject.contents.sha256,
             "crc32c": subject.contents.crc32c,
-            "md5": subject.md5 or "",
-            "adler32": self._checksum(subject, "adler32", watch) or "" if needs_adler else "",
+            "md5": "",
+            "adler32": "",
             "run": subject.run_number,
+            **{name: self._checksum(subject, name, watch) or "" for name in dear},
         }
         return run_program(template, values, self.settings.timeout_s, watch.pulse, started)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import lz4.frame
@@ -136,6 +137,31 @@ def test_the_lz4_frame_is_as_mlogger_writes_it(tmp_path: Path) -> None:
     theirs = ["block_size", "block_linked", "content_checksum", "block_checksum", "content_size"]
     info = lz4.frame.get_frame_info(writer.path.read_bytes())
     assert [info[name] for name in theirs] == [4194304, True, True, False, 0]
+
+
+@pytest.mark.parametrize("compress", COMPRESSORS)
+def test_without_flush_the_events_alone_make_the_bytes(tmp_path: Path, compress: str) -> None:
+    """However fast they come: else a flush between them would show."""
+    events = _events(3)
+    files = {}
+    for name, flush_s in (("flushed", 0.0), ("not", None), ("not again", None)):
+        with RunWriter(tmp_path / name, compress, flush_s=flush_s) as writer:
+            for count, event in enumerate(events, start=1):
+                writer.write(event)
+                if flush_s is not None:  # it may then lie in the file at once
+                    wait_until(lambda n=count: _whole(writer) >= n, 10, "the flush")  # type: ignore[misc]
+        files[name] = writer.path.read_bytes()
+    assert files["not"] == files["not again"]
+    assert compress == "none" or files["not"] != files["flushed"]
+
+
+def _whole(writer: RunWriter) -> int:
+    """Return how many events can be read from a file that is being written."""
+    count = 0
+    with suppress(RunFileError):
+        for _ in RunFile(writer.path):
+            count += 1
+    return count
 
 
 def test_the_memory_of_an_event_may_be_used_again_at_once(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from sim.s3 import S3Server
 from tests.stager.mariadb import MariaDb, start_server
 from tests.stager.staging import Folder
+from tests.stager.tape import Tape
 
 if TYPE_CHECKING:
     from tests.stager.access import Site
@@ -41,6 +42,12 @@ def mariadb() -> Iterator[MariaDb]:
             yield server
         finally:
             server.kill()
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Tape:
+    """A tape that is a program."""
+    return Tape(tmp_path)
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])

@@ -119,8 +119,10 @@ class Folder:
 
     def objects(self) -> dict[str, int]:
         """Ask the server which objects of this folder it has, and how large they are."""
-        reply = self.client().list_objects_v2(Bucket=self.bucket, Prefix=f"{self.tag}/")
-        return {e["Key"].removeprefix(f"{self.tag}/"): e["Size"] for e in reply.get("Contents", [])}
+        listing = self.client().get_paginator("list_objects_v2")
+        pages = listing.paginate(Bucket=self.bucket, Prefix=f"{self.tag}/")
+        found = [entry for page in pages for entry in page.get("Contents", [])]
+        return {entry["Key"].removeprefix(f"{self.tag}/"): entry["Size"] for entry in found}
 
     def content(self, name: str) -> bytes:
         """Read an object back."""

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from contextlib import redirect_stdout
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,6 @@ from tests.stager.staging import FAST, Folder
 from tests.stager.tape import Tape, configure_places
 
 NAME = "run01104.mid"
-
-
-@pytest.fixture
-def tape(tmp_path: Path) -> Tape:
-    return Tape(tmp_path)
 
 
 def run(folder: Folder, *arguments: str, code: int = 0, **environment: str) -> Any:
@@ -192,12 +188,17 @@ def two_runs(folder: Folder, *, days: float = 40.0) -> list[Path]:
     old = sorted(folder.data.glob("run00001*"))
     age(old, days)
     folder.stage()
+    forget_times(folder)
+    return old
+
+
+def forget_times(folder: Folder) -> None:
+    """Let files alone tell how old runs are."""
     catalog = Catalog(f"sqlite:///{folder.catalog_file}")
     with catalog.write() as session:
         for row in session.query(Run):
-            row.start_time = row.stop_time = None  # its files tell how old it is
+            row.start_time = row.stop_time = None
     catalog.close()
-    return old
 
 
 def age(paths: list[Path], days: float) -> None:
@@ -354,23 +355,54 @@ def test_killed_while_deleting(folder: Folder, step: str) -> None:
     assert {"run00001.mid", "run00001.mid.crc32c"} <= set(folder.objects())
 
 
-def run_elsewhere(folder: Folder, *arguments: str, **environment: str) -> int:
-    """Run a command in a process of its own; return its exit code."""
+def test_two_that_delete_at_once_delete_each_file_once(folder: Folder) -> None:
+    for number in range(1, 8):
+        write_run(folder.data, number, events=1, size_bytes=1000)
+    old = sorted(path for path in folder.data.iterdir() if "run00007" not in path.name)
+    age(old, 40.0)
+    folder.stage()
+    forget_times(folder)
+    processes = [start_elsewhere(folder, "prune", "--apply", "--json", **ALL) for _ in range(3)]
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    deleted = [
+        path
+        for answer in folder.path.glob("output-*")
+        for entry in json.loads(answer.read_text().splitlines()[-1])["runs"]
+        for path in entry["deleted"]
+    ]
+    assert sorted(deleted) == [str(path) for path in old]
+    assert sorted(folder.data.glob("run*")) == sorted(folder.data.glob("run00007*"))
+    states = {row.path: (row.state, row.owner) for row in folder.rows(File)}
+    assert {states[path] for path in deleted} == {(State.DELETED, None)}
+    assert all(folder.objects()[path.name] for path in old)
+
+
+def start_elsewhere(folder: Folder, *arguments: str, **environment: str) -> Any:
+    """Run a command in a process of its own, its output in a file; return the process."""
     from tests.stager.staging import PROCESSES
 
     process = PROCESSES.Process(
         target=_command,
-        args=([*arguments, "--experiment", str(folder.path)],),
+        args=([*arguments, "--experiment", str(folder.path)], folder.path),
         kwargs={"environment": {**folder.environment, **environment}},
     )
     process.start()
+    return process
+
+
+def run_elsewhere(folder: Folder, *arguments: str, **environment: str) -> int:
+    """Run a command in a process of its own; return its exit code."""
+    process = start_elsewhere(folder, *arguments, **environment)
     process.join(60)
     return int(process.exitcode or 0)
 
 
-def _command(arguments: list[str], environment: dict[str, str]) -> None:
+def _command(arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
     os.environ.update(environment)
-    app(arguments)
+    with (folder / f"output-{os.getpid()}").open("w") as output, redirect_stdout(output):
+        app(arguments)
 
 
 @pytest.mark.parametrize("command", ["verify", "retry", "prune"])

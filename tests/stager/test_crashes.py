@@ -1,10 +1,12 @@
 """The stager may be killed anywhere: nothing is lost, nothing is there twice, and it goes on."""
 
+import hashlib
 import json
 import os
 import random
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from stager.catalog import Catalog
 from stager.crash import STEPS
 from stager.models import File, Replica, State, now
 from tests.stager.runs import write_run
-from tests.stager.staging import Folder, crc_of
+from tests.stager.staging import PROCESSES, Folder, crc_of
 
 PARTS = {"CYGNO_S3_PART_SIZE_MIB": "5"}
 
@@ -31,6 +33,8 @@ def require_all_done(folder: Folder, path: Path) -> None:
     row = folder.runlog(1)
     assert (row.storage_cloud_status, row.storage_local_status) == (1, 1)
     assert (row.number_of_events, row.file_s3_tag) == (8.0, folder.tag)
+    md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    assert row.file_checksum == folder.file(path.name).md5 == md5
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -81,6 +85,24 @@ def test_two_stagers_at_once_do_each_file_once(folder: Folder) -> None:
     assert {row.state for row in folder.rows(Replica)} == {State.CATALOGUED}
     assert set(folder.objects()) == {p.name for p in folder.data.iterdir()}
     assert all(folder.content(path.name) == path.read_bytes() for path in paths)
+
+
+def open_catalog(url: str, together: Any) -> None:
+    """Open a catalog at the same moment as others; the body of a process."""
+    together.wait()
+    Catalog(url).close()
+
+
+def test_a_new_catalog_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    for number in range(8):
+        together = PROCESSES.Barrier(3)
+        url = f"sqlite:///{tmp_path}/{number}.sqlite"
+        opening = [PROCESSES.Process(target=open_catalog, args=(url, together)) for _ in range(3)]
+        for process in opening:
+            process.start()
+        for process in opening:
+            process.join(60)
+        assert [process.exitcode for process in opening] == [0, 0, 0]
 
 
 def test_a_claim_is_respected_while_its_process_lives(folder: Folder, data: Path) -> None:

@@ -26,11 +26,6 @@ NAME = "run01104.mid"
 
 
 @pytest.fixture
-def tape(tmp_path: Path) -> Tape:
-    return Tape(tmp_path)
-
-
-@pytest.fixture
 def second(tmp_path: Path) -> Path:
     """A folder as second place."""
     path = tmp_path / "second"

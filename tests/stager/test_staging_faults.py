@@ -4,7 +4,6 @@ The table of docs/explanation/staging-faults.md names these tests.
 """
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,7 +14,7 @@ import botocore.crt.auth
 import pytest
 
 from sim.s3 import S3Server
-from stager.models import File, Replica, State
+from stager.models import File, Replica, Runlog, State
 from stager.once import complaints
 from stager.outcome import Pass
 from tests.conftest import free_port, wait_until
@@ -254,7 +253,7 @@ def test_a_session_that_is_revoked_in_mid_upload(site: Site, place: Folder, code
 
 
 def test_a_login_that_is_revoked_in_mid_upload(site: Site, place: Folder) -> None:
-    """The session is refused and no new one can be had: a later try goes on."""
+    """Session and token are refused, and no new token can be had: a later try goes on."""
     write_run(place.data, 1, events=12)
     refresh = place.path / "refresh"
     refresh.touch(0o600)
@@ -264,23 +263,24 @@ def test_a_login_that_is_revoked_in_mid_upload(site: Site, place: Folder) -> Non
             "refresh-token",
             CYGNO_OIDC_REFRESH_TOKEN_FILE=str(refresh),
             CYGNO_S3_ENDPOINT=proxy.endpoint,
-            CYGNO_S3_STS_ENDPOINT=site.server.endpoint,
+            CYGNO_S3_STS_ENDPOINT=proxy.endpoint,
             CYGNO_S3_SESSION_DURATION_S="900",
             CYGNO_S3_PARALLEL_PARTS="1",
             CYGNO_S3_PARALLEL_FILES="1",
         )
-        site.issuer.life_s = 1  # the token is over by then
         proxy.add(
             "UploadPart",
             "refuse",
             status=403,
             code="InvalidAccessKeyId",
             after=1,
-            meanwhile=lambda: (site.issuer.revoke(), time.sleep(0.8)),
+            meanwhile=site.issuer.revoke,
         )
+        # The first session was had before; from now on its token is good for none.
+        refused = proxy.add("AssumeRole", "refuse", status=400, code="ExpiredToken", after=1)
         (line,) = complaints(place.stage(**PARTS, **environment))
         assert "log in again with cygno-stager login" in line
-        site.issuer.life_s = 3600
+        assert refused.met == 1
         refresh.write_text(site.issuer.refresh_token())
         proxy.operations.clear()
         assert complaints(place.stage(**PARTS, **environment)) == []
@@ -378,14 +378,18 @@ def test_one_of_two_stagers_is_killed_and_the_other_goes_on(folder: Folder, prox
     require_whole(folder)
 
 
-def test_many_small_runs(folder: Folder) -> None:
-    """All are there once, with the server away at first."""
-    for number in range(1, 31):
-        (folder.data / f"run{number:05d}.json").write_text(f'{{"run": {number}}}')
+def test_a_thousand_small_runs(folder: Folder) -> None:
+    """All are there once, with the server away at first, and one stager killed among them."""
+    for number in range(1, 1001):
+        path = write_run(folder.data, number, events=1, size_bytes=100)
+        path.with_name(f"{path.name}.crc32c").unlink()
     down = {"CYGNO_S3_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
-    assert "30 files wait for it" in complaints(folder.stage(**down))[0]
+    assert "1000 files wait for it" in complaints(folder.stage(**down))[0]
+    assert folder.stage_in_process(CYGNO_STAGER_CRASH_AT="catalogue-done:400") == -9
+    assert sum(row.state == State.CATALOGUED for row in folder.rows(Replica)) >= 400
     result = folder.stage()
     assert complaints(result) == []
-    assert result.count(State.CATALOGUED) == 30
+    assert result.count(State.CATALOGUED) <= 600
     assert folder.stage().outcomes == []  # nothing is done twice
+    assert {(r.storage_cloud_status, r.number_of_events) for r in folder.rows(Runlog)} == {(1, 1.0)}
     require_whole(folder)

@@ -117,6 +117,22 @@ def test_killed_at(folder: Folder, step: str, tmp_path: Path) -> None:
     assert list((folder.data / ".cygno-stager").iterdir()) == []
 
 
+def test_what_is_there_is_known_again_where_the_catalog_was_lost(folder: Folder) -> None:
+    """The same run always gives the same bytes, so that a copy is known by them alone."""
+    configure_places(folder, cloud=GZIP)
+    path = write_run(folder.data, 1, events=2, compress="lz4")
+    assert complaints(folder.stage()) == []
+    before = folder.client().head_object(Bucket=folder.bucket, Key=folder.key("run00001.mid.gz"))
+    for file in folder.path.glob("catalog.sqlite*"):
+        file.unlink()
+    assert complaints(folder.stage()) == []
+    after = folder.client().head_object(Bucket=folder.bucket, Key=folder.key("run00001.mid.gz"))
+    assert (after["ETag"], after["LastModified"]) == (before["ETag"], before["LastModified"])
+    replica = folder.replica("run00001.mid.gz")
+    assert (replica.state, replica.verified_by) == (State.CATALOGUED, "server checksum")
+    assert replica.stream_crc32c == stream_crc(path)
+
+
 def test_without_room_for_it_nothing_is_sent(
     folder: Folder,
     small_disk: Path,  # noqa: F811
