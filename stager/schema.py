@@ -124,6 +124,8 @@ def _lock(connection: Connection) -> Iterator[None]:
     if connection.execute(text("SELECT GET_LOCK(:name, :wait_s)"), name).scalar() != 1:
         raise CatalogError("another stager has been changing the catalog's schema; try again")
     try:
+        connection.exec_driver_sql("COMMIT")  # what we have read before may be of the past
         yield
+        connection.exec_driver_sql("COMMIT")  # or who comes next would not see the new revision
     finally:
         connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK})

@@ -7,6 +7,7 @@ name, which nothing must have yet.
 import errno
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,7 +110,7 @@ class FolderPlace:
                 f"{subject.contents.size_bytes} bytes, {free} are free; make room there"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
-        for left in target.parent.glob(f".{target.name}.*.part"):
+        for left in _left_over(target):
             left.unlink(missing_ok=True)  # of a stager that was killed; the claim is ours
         temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
@@ -147,6 +148,12 @@ class FolderPlace:
                 f"place {self.name}: {target} cannot be written or read: {reason}; mend the folder "
                 f"{self._root}"
             ) from error
+
+
+def _left_over(target: Path) -> list[Path]:
+    """Return temporary files of a copy, and not those of others whose names begin as its does."""
+    name = re.compile(re.escape(f".{target.name}.") + r"\d+\.part")
+    return [path for path in target.parent.iterdir() if name.fullmatch(path.name)]
 
 
 def _write(subject: Subject, temporary: Path, watch: Watch) -> None:

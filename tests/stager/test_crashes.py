@@ -14,6 +14,7 @@ from stager import claims
 from stager.catalog import Catalog
 from stager.crash import STEPS
 from stager.models import File, Replica, State, now
+from tests.stager.mariadb import MariaDb
 from tests.stager.runs import write_run
 from tests.stager.staging import PROCESSES, Folder, crc_of
 
@@ -93,10 +94,16 @@ def open_catalog(url: str, together: Any) -> None:
     Catalog(url).close()
 
 
-def test_a_new_catalog_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "mariadb"])
+def test_a_new_catalog_may_be_opened_by_several_at_once(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
     for number in range(8):
         together = PROCESSES.Barrier(3)
         url = f"sqlite:///{tmp_path}/{number}.sqlite"
+        if kind == "mariadb":
+            server: MariaDb = request.getfixturevalue("mariadb")
+            url = server.url(server.new_database())
         opening = [PROCESSES.Process(target=open_catalog, args=(url, together)) for _ in range(3)]
         for process in opening:
             process.start()

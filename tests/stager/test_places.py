@@ -370,6 +370,22 @@ def test_killed_at(folder: Folder, tape: Tape, second: Path, data: Path, step: s
     assert folder.objects() == {NAME: path.stat().st_size}
 
 
+def test_what_a_copy_has_left_is_removed_and_not_that_of_its_sidecar(
+    folder: Folder, second: Path
+) -> None:
+    """Both may be copied at once, and the name of one begins as that of the other."""
+    configure_places(folder, nas={"kind": "folder", "folder": str(second)})
+    path = write_run(folder.data, 1, events=1, size_bytes=1000)
+    path.with_name(f"{path.name}.crc32c").unlink()
+    there = second / folder.tag
+    there.mkdir()
+    ours, another = there / f".{path.name}.123.part", there / f".{path.name}.crc32c.123.part"
+    ours.touch()
+    another.touch()
+    assert complaints(folder.stage()) == []
+    assert {p.name for p in there.iterdir()} == {path.name, another.name}
+
+
 def test_two_stagers_bring_each_file_to_each_place_once(
     folder: Folder, tape: Tape, second: Path
 ) -> None:
