@@ -212,7 +212,8 @@ class AnalyzerSettings(Settings):
     vignetting_map: str = setting(
         "",
         "Vignetting map",
-        "file with the response of lens and sensor, .npy or HDF5; empty: energies as they are",
+        "file with the response of lens and sensor: .npy, HDF5, or .root of CYGNO; empty: energies "
+        "as they are",
     )
     adu_per_kev: float = setting(
         2085.0,

@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 import pytest
+import uproot
 
 from analyzer.vignetting import VignettingError, load_vignetting
 
@@ -49,3 +50,25 @@ def test_a_map_that_does_not_fit_is_refused_with_both_sizes(tmp_path):
     np.save(path, np.ones(9))
     with pytest.raises(VignettingError, match="rows and columns"):
         load_vignetting(str(path), (64, 64), 4)
+
+
+@pytest.mark.parametrize("rebin", [1, 2, 4])
+def test_a_map_of_cygno_is_turned_as_its_frames_are_turned_back(tmp_path, rebin):
+    random = np.random.default_rng(1)
+    bins, side = 7, 48  # as 287 bins over 2304 pixels, none of whole pixels
+    histogram = random.uniform(0.3, 1, (bins, bins))
+    edges = np.linspace(0, side, bins + 1)
+    path = tmp_path / "vignette.root"
+    with uproot.recreate(path) as file:
+        file["normmap_lime"] = histogram, edges, edges
+        file["normmap_lemon"] = histogram[:4, :4], edges[:5], edges[:5]
+    gain = load_vignetting(str(path), (side, side), rebin).gain
+    for row, column in np.ndindex(gain.shape):
+        y, x = (int(rebin * place + rebin / 2) for place in (row, column))
+        # CYGNO turns a frame to image[y, side - 1 - x] and takes map[second axis, first axis]
+        expected = histogram[int((side - x - 0.5) * bins / side), int((y + 0.5) * bins / side)]
+        assert gain[row, column] == pytest.approx(1 / expected), (row, column)
+    named = load_vignetting(f"{path}:normmap_lemon", (side, side), rebin)
+    assert named.gain[0, 0] == pytest.approx(1 / histogram[3, 0])
+    with pytest.raises(VignettingError, match="no histogram 'x' among: normmap_lime"):
+        load_vignetting(f"{path}:x", (side, side), rebin)
