@@ -45,19 +45,28 @@ def _gather(
 ) -> None:
     """Copy the residuals around a pixel; those of other clusters and defects are no good."""
     good[:] = 0
+    begin = max(0, x0 - HALF)
+    end = min(frame.shape[1], x0 + HALF + 1)
+    step = 1.0 / SCALE
     for i in range(values.shape[0]):
         y = y0 + i - HALF
         if y < 0 or y >= frame.shape[0]:
             continue
-        for j in range(values.shape[1]):
-            x = x0 + j - HALF
-            if x < 0 or x >= frame.shape[1]:
-                continue
-            other = labels[y // rebin, x // rebin]
-            value = np.int64(frame[y, x])
-            if (other == 0 or other == label) and level[y, x] != DEFECT and value < cimax:
-                values[i, j] = (value * SCALE - np.int64(level[y, x]) - shift[y]) / SCALE
-                good[i, j] = 1
+        whose = labels[y // rebin]
+        place = begin // rebin
+        x = begin
+        while x < end:  # macro-pixel by macro-pixel: a division for each pixel takes long
+            last = min(end, (place + 1) * rebin)
+            if whose[place] == 0 or whose[place] == label:
+                for column in range(x, last):
+                    value = np.int32(frame[y, column])
+                    pedestal = np.int32(level[y, column])
+                    residual = value * np.int32(SCALE) - pedestal - np.int32(shift[y])
+                    j = column - x0 + HALF
+                    values[i, j] = residual * step
+                    good[i, j] = (pedestal != np.int32(DEFECT)) & (value < np.int32(cimax))
+            x = last
+            place += 1
 
 
 @njit(nogil=True, cache=True)
@@ -65,7 +74,7 @@ def _look(
     values: F64, good: U8, y: float, x: float, window: float, weights: F64, moments: F64
 ) -> None:
     """Sum within a Gaussian window: weights, light, its y and x, and its square distance."""
-    moments[:] = 0.0
+    total = light = first_y = first_x = second = 0.0
     reach = int(WIDTHS * window)
     middle_y = int(np.rint(y))
     middle_x = int(np.rint(x))
@@ -77,19 +86,22 @@ def _look(
         dy = i - y
         of_row = np.exp(-dy * dy / (2.0 * window * window))
         for j in range(first, last):
-            if good[i, j]:
-                dx = j - x
-                weight = of_row * weights[j]
-                light = weight * values[i, j]
-                moments[0] += weight
-                moments[1] += light
-                moments[2] += light * dy
-                moments[3] += light * dx
-                moments[4] += light * (dy * dy + dx * dx)
+            dx = j - x
+            weight = of_row * weights[j] * good[i, j]
+            part = weight * values[i, j]
+            total += weight
+            light += part
+            first_y += part * dy
+            first_x += part * dx
+            second += part * (dy * dy + dx * dx)
+    moments[0], moments[1], moments[2] = total, light, first_y
+    moments[3], moments[4] = first_x, second
 
 
 @njit(nogil=True, cache=True)
-def _weigh(values: F64, good: U8, y: float, x: float, sigma: float, reach: float) -> float:
+def _weigh(
+    values: F64, good: U8, y: float, x: float, sigma: float, reach: float, weights: F64
+) -> float:
     """Return the weighted light over the weighted Gaussian; nan where too much is missing.
 
     The weight falls from 1 to 0 about `reach` sigmas: an edge would count each pixel or not.
@@ -101,14 +113,20 @@ def _weigh(values: F64, good: U8, y: float, x: float, sigma: float, reach: float
     side = int(np.sqrt(farthest)) + 1
     middle_y = int(np.rint(y))
     middle_x = int(np.rint(x))
+    first = max(0, middle_x - side)
+    last = min(values.shape[1], middle_x + side + 1)
+    half = 0.5 / (sigma * sigma)
+    for j in range(first, last):
+        weights[j] = np.exp(-half * (j - x) ** 2)
+    shrink = 1.0 / (sigma * sigma * reach * reach)
     for i in range(max(0, middle_y - side), min(values.shape[0], middle_y + side + 1)):
-        for j in range(max(0, middle_x - side), min(values.shape[1], middle_x + side + 1)):
+        of_row = np.exp(-half * (i - y) ** 2)
+        for j in range(first, last):
             square = (i - y) ** 2 + (j - x) ** 2
             if square < farthest:
-                square /= sigma * sigma
-                edge = square / (reach * reach)
+                edge = square * shrink
                 weight = np.exp(-edge * edge * edge)
-                expected = weight * np.exp(-0.5 * square)
+                expected = weight * of_row * weights[j]
                 if good[i, j]:
                     light += weight * values[i, j]
                     gaussian += expected
@@ -186,5 +204,5 @@ def weigh_spots(
         if inverse < 1.0 / MOST_SIGMA**2 or inverse > 1.0 / LEAST_SIGMA**2:
             continue
         sigma = 1.0 / np.sqrt(inverse)
-        spots[k, LIGHT] = _weigh(values, good, at_y, at_x, sigma, reach)
+        spots[k, LIGHT] = _weigh(values, good, at_y, at_x, sigma, reach, weights)
         spots[k, SIGMA] = sigma
