@@ -3,7 +3,8 @@
 Lines are sought one after the other among the macro-pixels that no line explains yet, by their
 distances from the origin in all directions (Hough's transform). A cluster is taken apart only if
 lines explain nearly all of it and each is a track of its own: it goes on beyond another line on
-both sides, or meets it somewhere in its middle. A bent or kinked track stays whole.
+both sides, or meets it somewhere in its middle, or lies beside it with darkness between them all
+along. A bent or kinked track stays whole.
 """
 
 import math
@@ -42,6 +43,20 @@ MAX_WIDTH = 16
 
 REACH = 16.0
 """A line that meets another one ends that near to its far side [macro-pixels]."""
+
+MIN_BESIDE = 4.0
+"""Lines that lie beside each other are at least so far apart [macro-pixels]."""
+
+MIN_OVERLAP = 12.0
+"""They do for at least so long [macro-pixels]."""
+
+MAX_VALLEY = 0.5
+"""In each third of that, macro-pixels somewhere between them have less than that part of the light
+of those on the darker of the two."""
+
+VALLEYS = (0.35, 0.5, 0.65)
+"""Where between them it may be darkest, and half the width of such a place, in their distance."""
+HALF_VALLEY = 0.09
 
 SPREAD = 2.5
 """Half the width of a line, in sigmas of its light across."""
@@ -115,10 +130,10 @@ def _refine_line(y: F64, x: F64, is_free: I64, line: F64, reach: float) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _measure_run(y: F64, x: F64, line: F64, length: int) -> None:
+def _measure_run(y: F64, x: F64, chosen: I64, line: F64, length: int) -> None:
     """Measure from where to where a line runs without a gap, and half its width.
 
-    A line is as wide as three quarters of its length are lit beside it.
+    A line is as wide as three quarters of its length are lit beside it. Only chosen points count.
     """
     n = y.shape[0]
     middle = length // 2
@@ -126,7 +141,8 @@ def _measure_run(y: F64, x: F64, line: F64, length: int) -> None:
     for i in range(n):
         dx = x[i] - line[LINE_X]
         dy = y[i] - line[LINE_Y]
-        if abs(dy * line[LINE_COSINE] - dx * line[LINE_SINE]) <= HALF_WIDTH:
+        across = abs(dy * line[LINE_COSINE] - dx * line[LINE_SINE])
+        if chosen[i] and across <= HALF_WIDTH:
             along = dx * line[LINE_COSINE] + dy * line[LINE_SINE]
             lit[math.floor(along + 0.5) + middle] = 1
     best = 0
@@ -147,7 +163,7 @@ def _measure_run(y: F64, x: F64, line: F64, length: int) -> None:
         dx = x[i] - line[LINE_X]
         dy = y[i] - line[LINE_Y]
         along = dx * line[LINE_COSINE] + dy * line[LINE_SINE]
-        if line[LINE_LOW] <= along <= line[LINE_HIGH]:
+        if chosen[i] and line[LINE_LOW] <= along <= line[LINE_HIGH]:
             across = abs(dy * line[LINE_COSINE] - dx * line[LINE_SINE])
             if across < MAX_WIDTH + 0.5:
                 beside[int(across + 0.5)] += 1
@@ -185,6 +201,59 @@ def _are_two(line: F64, other: F64) -> bool:
 
 
 @njit(nogil=True, cache=True)
+def _are_beside(y: F64, x: F64, light: F64, line: F64, other: F64) -> bool:
+    """Tell whether lines lie beside each other, with darkness between them all along."""
+    cosine = line[LINE_COSINE]
+    sine = line[LINE_SINE]
+    turn = cosine * other[LINE_SINE] - sine * other[LINE_COSINE]
+    straight = cosine * other[LINE_COSINE] + sine * other[LINE_SINE]
+    if abs(turn) >= MIN_SINE:
+        return False
+    dx = other[LINE_X] - line[LINE_X]
+    dy = other[LINE_Y] - line[LINE_Y]
+    middle = dx * cosine + dy * sine
+    aside = dy * cosine - dx * sine
+    first = middle + straight * other[LINE_LOW]
+    last = middle + straight * other[LINE_HIGH]
+    low = max(line[LINE_LOW], min(first, last))
+    high = min(line[LINE_HIGH], max(first, last))
+    slope = turn / straight
+    if high - low < MIN_OVERLAP or abs(aside + slope * (0.5 * (low + high) - middle)) < MIN_BESIDE:
+        return False
+    total = np.zeros((5, 3))  # on the line, on the other, at each of the valleys
+    count = np.zeros((5, 3))
+    for i in range(y.shape[0]):
+        dx = x[i] - line[LINE_X]
+        dy = y[i] - line[LINE_Y]
+        along = dx * cosine + dy * sine
+        if low <= along < high:
+            third = min(int(3.0 * (along - low) / (high - low)), 2)
+            place = (dy * cosine - dx * sine) / (aside + slope * (along - middle))
+            where = -1
+            if abs(place) < 2.0 * HALF_VALLEY:
+                where = 0
+            elif abs(place - 1.0) < 2.0 * HALF_VALLEY:
+                where = 1
+            else:
+                for k in range(3):
+                    if abs(place - VALLEYS[k]) < HALF_VALLEY:
+                        where = 2 + k
+            if where >= 0:
+                total[where, third] += light[i]
+                count[where, third] += 1.0
+    on_line = total[0].sum() / max(count[0].sum(), 1.0)
+    on_other = total[1].sum() / max(count[1].sum(), 1.0)
+    most = MAX_VALLEY * min(on_line, on_other)
+    for third in range(3):
+        is_dark = False
+        for k in range(2, 5):
+            is_dark = is_dark or total[k, third] < most * max(count[k, third], 1.0)
+        if not is_dark:
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True)
 def _distance(y: float, x: float, line: F64) -> float:
     dx = x - line[LINE_X]
     dy = y - line[LINE_Y]
@@ -207,17 +276,18 @@ def _explain(y: F64, x: F64, line: F64, is_free: I64) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _find_lines(y: F64, x: F64, lines: F64) -> int:
+def _find_lines(y: F64, x: F64, light: F64, lines: F64) -> int:
     """Find the lines that make up a cluster; return their number, 1 if it is to stay whole."""
     n = y.shape[0]
     reach = 0.0
     for i in range(n):
         reach = max(reach, math.hypot(x[i], y[i]))
     is_free = np.ones(n, np.int64)
+    everything = np.ones(n, np.int64)
     length = 4 * int(reach) + 16
     lines[0] = 0.0
     _refine_line(y, x, is_free, lines[0], np.inf)
-    _measure_run(y, x, lines[0], length)
+    _measure_run(y, x, everything, lines[0], length)
     free = _explain(y, x, lines[0], is_free)
     if free <= (1.0 - MIN_EXPLAINED) * n:  # nearly all clusters
         return 1
@@ -229,12 +299,15 @@ def _find_lines(y: F64, x: F64, lines: F64) -> int:
         if _seek_line(y, x, is_free, line) < 2 * MIN_LENGTH:
             break
         _refine_line(y, x, is_free, line, HALF_WIDTH)
-        _measure_run(y, x, line, length)
-        if line[LINE_HIGH] - line[LINE_LOW] < MIN_LENGTH:
-            break
+        _measure_run(y, x, everything, line, length)
         is_own = found == 0
         for k in range(found):
             is_own = is_own or _are_two(line, lines[k])
+        is_own = is_own and line[LINE_HIGH] - line[LINE_LOW] >= MIN_LENGTH
+        if not is_own:  # one that lies beside another has nothing of that one's points
+            _measure_run(y, x, is_free, line, length)
+            for k in range(found):
+                is_own = is_own or _are_beside(y, x, light, lines[k], line)
         if not is_own:
             break
         free = _explain(y, x, line, is_free)
@@ -244,24 +317,27 @@ def _find_lines(y: F64, x: F64, lines: F64) -> int:
 
 @njit(nogil=True, cache=True)
 def _measure_light(y: F64, x: F64, light: F64, lines: F64) -> None:
-    """Measure the light of each line where no other is near: of a macro-pixel in its middle."""
+    """Measure the light of each line: of a macro-pixel in its middle, where no other is near.
+
+    One that has others near it all along is measured where they are.
+    """
     for k in range(lines.shape[0]):
-        total = 0.0
-        count = 0
+        total = np.zeros(2)
+        count = np.zeros(2)
         for i in range(y.shape[0]):
             if _distance(y[i], x[i], lines[k]) > 1.0:
                 continue
-            is_alone = True
+            is_alone = 1
             for other in range(lines.shape[0]):
                 if (
                     other != k
                     and _distance(y[i], x[i], lines[other]) <= 2 * lines[other, LINE_WIDTH]
                 ):
-                    is_alone = False
-            if is_alone:
-                total += light[i]
-                count += 1
-        lines[k, LINE_LIGHT] = max(total / max(count, 1), 1.0)
+                    is_alone = 0
+            total[is_alone] += light[i]
+            count[is_alone] += 1.0
+        which = 1 if count[1] > 0.0 else 0
+        lines[k, LINE_LIGHT] = max(total[which] / max(count[which], 1.0), 1.0)
 
 
 @njit(nogil=True, cache=True)
@@ -308,7 +384,7 @@ def split_crossings(
             light[i] = sums[ys[mine[i]], xs[mine[i]]]
         y -= np.floor(y.mean())
         x -= np.floor(x.mean())
-        n_lines = _find_lines(y, x, lines)
+        n_lines = _find_lines(y, x, light, lines)
         if n_lines < 2 or found + n_lines - 1 > max_clusters:
             continue
         own = lines[:n_lines]

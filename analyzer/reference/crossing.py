@@ -98,7 +98,43 @@ def are_two(line: Line, other: Line) -> bool:
     return min(a[0], b[0]) >= kernel.MIN_ARM or any(touches)
 
 
-def find_lines(y: F64, x: F64) -> list[Line]:
+def are_beside(y: F64, x: F64, light: F64, line: Line, other: Line) -> bool:
+    """Tell whether lines lie beside each other, with darkness between them all along."""
+    turn = other.angle - line.angle
+    if abs(math.sin(turn)) >= kernel.MIN_SINE:
+        return False
+    ends = np.array([other.low, other.high])
+    (first, last), _ = line.places(
+        other.y + ends * math.sin(other.angle), other.x + ends * math.cos(other.angle)
+    )
+    low, high = max(line.low, min(first, last)), min(line.high, max(first, last))
+    (middle,), (aside,) = line.places(np.array([other.y]), np.array([other.x]))
+
+    def apart(place: F64) -> F64:
+        return np.asarray(aside + math.tan(turn) * (place - middle))
+
+    centre = np.array((low + high) / 2)
+    if high - low < kernel.MIN_OVERLAP or abs(apart(centre)) < kernel.MIN_BESIDE:
+        return False
+    along, across = line.places(y, x)
+    place = across / apart(along)
+    inside = (low <= along) & (along < high)
+    third = np.minimum(3 * (along - low) / (high - low), 2).astype(int)
+
+    def mean(where: float, half_width: float, chosen: Flags) -> float:
+        near = inside & chosen & (np.abs(place - where) < half_width)
+        return float(light[near].sum() / max(near.sum(), 1))
+
+    wide = 2 * kernel.HALF_VALLEY
+    most = kernel.MAX_VALLEY * min(mean(0, wide, inside), mean(1, wide, inside))
+    darkest = [
+        min(mean(where, kernel.HALF_VALLEY, third == number) for where in kernel.VALLEYS)
+        for number in range(3)
+    ]
+    return max(darkest) < most
+
+
+def find_lines(y: F64, x: F64, light: F64) -> list[Line]:
     """Return the lines of which a cluster consists; only the first if it is to stay whole."""
     is_free = np.ones(len(y), bool)
     lines: list[Line] = []
@@ -115,7 +151,9 @@ def find_lines(y: F64, x: F64) -> list[Line]:
         measure_run(y, x, line)
         is_own = not lines or any(are_two(line, other) for other in lines)
         if line.high - line.low < kernel.MIN_LENGTH or not is_own:
-            break
+            measure_run(y[is_free], x[is_free], line)
+            if not any(are_beside(y, x, light, other, line) for other in lines):
+                break
         is_free &= line.distances(y, x) > line.width
         lines.append(line)
     return lines if is_free.sum() <= few else lines[:1]
@@ -130,14 +168,16 @@ def split_crossings(labels: I32, sums: I32, least: int, max_clusters: int) -> I3
         if not least <= len(rows) <= kernel.MAX_SIZE:
             continue
         y, x = rows - np.floor(rows.mean()), columns - np.floor(columns.mean())
-        lines = find_lines(y, x)
+        lines = find_lines(y, x, sums[rows, columns].astype(np.float64))
         if len(lines) < 2 or found + len(lines) - 1 > max_clusters:
             continue
         distances = np.array([line.distances(y, x) for line in lines])
         wide = np.array([[2 * line.width] for line in lines])
         for number, line in enumerate(lines):
             others = np.arange(len(lines)) != number
-            alone = (distances[number] <= 1) & (distances > wide)[others].all(axis=0)
+            near = distances[number] <= 1
+            alone = near & (distances > wide)[others].all(axis=0)
+            alone = alone if alone.any() else near
             light = sums[rows[alone], columns[alone]]
             line.light = max(float(light.mean()) if light.size else 0.0, 1.0)
         pull = kernel.SPREAD * distances / np.array([[line.width] for line in lines])

@@ -157,6 +157,47 @@ def test_wide_bent_and_round_things_stay_whole(half_width):
         assert split(arc.astype(np.int32))[1] == 1
 
 
+@pytest.mark.parametrize(("valley", "clusters"), [(10, 2), (90, 1)])
+@pytest.mark.parametrize("aside", [6, -6])
+def test_a_track_beside_another_is_told_apart_by_the_darkness_between(valley, clusters, aside):
+    labels = np.zeros((120, 200), np.int32)
+    draw(labels, 100, 60, 0.0, 150, 1, 2)
+    draw(labels, 60, 60 + aside, 0.0, 40, 1, 2)
+    row = 60 + aside // 2
+    labels[row, 40:81] = 1  # the threshold lies below what is between
+    light = np.where(labels > 0, 100, 0).astype(np.int32)
+    light[row, 40:81] = valley
+    parts, count = split(labels, light)
+    assert count == clusters
+    np.testing.assert_array_equal(parts, crossing_twin.split_crossings(labels, light, 60, 1000))
+    if clusters == 2:
+        assert parts[60, 100] == parts[60, 60] != parts[60 + aside, 60]
+
+
+def test_a_hairpin_stays_whole():
+    labels = np.zeros((120, 200), np.int32)
+    for row in (56, 64):
+        draw(labels, 100, row, 0.0, 100, 1, 2)
+    draw(labels, 150, 60, math.pi / 2, 10, 1, 2)  # joins them at one end
+    labels[58:63, 55:146] = 1  # the threshold lies below what is between
+    light = np.where(labels > 0, 100, 0)
+    light[59:62, 52:144] = 5
+    assert split(labels, light.astype(np.int32))[1] == 1
+
+
+def test_two_parallel_muons_have_their_own_light():
+    scene = make_scene((500, 700))
+    light = scene.light()
+    add_track(light, 350, 240, 0.3, 500, 60)
+    alone = light.sum()
+    add_track(light, 340, 266, 0.3, 300, 60)  # 28 pixels aside
+    chosen = AnalyzerSettings(ymin=0)
+    images = ImageAnalysis(prepare_levels(scene.pedestal, chosen), chosen)
+    _, clusters = images.analyze(scene.frame(light))
+    assert len(clusters) == 2
+    assert clusters["sc_integral"] == pytest.approx([alone, light.sum() - alone], rel=0.06)
+
+
 def test_two_crossing_muons_have_their_own_light():
     scene = make_scene((700, 700))
     light = scene.light()
