@@ -66,7 +66,9 @@ class LoggerTally:
         key = f"{self._equipment.path}/Run/Events logged"
         self._client.odb_set(key, ctypes.c_uint32(written or 0))
         if is_short:
-            self._notice("counts differ", f"run {record.run_number}: {text}")
+            # The alarm has room for the first 79 characters.
+            share = f"the logger wrote {written} of {record.events_sent} events"
+            self._notice("counts differ", f"run {record.run_number}: {share}; {text}")
         else:
             self._client.msg(f"Run {record.run_number}: counts: {text}")
 

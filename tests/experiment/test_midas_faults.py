@@ -108,7 +108,10 @@ def test_a_killed_logger(experiment: FrontendInMidas) -> None:
     assert 15 <= len(whole) <= experiment.record["Events sent"]  # 5: the ODB dump, and the last
     alarm = "Trigger counts differ"
     wait_until(lambda: alarm in experiment.control.get_triggered_alarms(), 30, "an alarm")
-    assert experiment.record["Events logged"] < experiment.record["Events sent"]
+    logged, sent = (experiment.record[f"Events {what}"] for what in ("logged", "sent"))
+    assert logged < sent
+    said = experiment.control.get_triggered_alarms()[alarm]
+    assert f"the logger wrote {logged} of {sent} events" in said
     experiment.world.start_logger()
     experiment.take_good_run()
 

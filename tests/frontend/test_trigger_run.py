@@ -145,6 +145,17 @@ def test_two_cameras_in_one_process(world: World) -> None:
     assert all(bytes(event["CAM0"]) != bytes(event["CAM1"]) for event in events)
 
 
+def test_six_cameras_in_one_process(world: World) -> None:
+    world.small_camera(cameras=6, MaxEvents=4, FreeRunning=True)
+    events = world.take_run()
+    world.configure(FreeRunning=False)
+    frames = [f"CAM{number}" for number in range(6)]
+    assert {tuple(event)[:6] for event in events} == {tuple(frames)}
+    assert [times.decode_fid(event, 5) for event in events] == list(range(4))
+    assert len({bytes(events[0][name]) for name in frames}) == 6
+    assert (world.record["Frames lost"], world.record["Events incomplete"]) == (0, 0)
+
+
 def test_cameras_of_ragged_arrival_and_loss_meet_in_their_events(world: World) -> None:
     world.small_camera(cameras=2, MaxEvents=12)
     faults = [{"lose_frames": [2], "counter_start": 0}, {"late_ms": 30, "late": 0.5}]
