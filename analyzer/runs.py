@@ -2,13 +2,14 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from analyzer.analysis import EventResult, RunAnalysis
+from analyzer.changes import with_changes
 from analyzer.conditions import conditions_of, settings_of
 from analyzer.consumer import Rows
 from analyzer.consumers import Consumers
@@ -92,6 +93,7 @@ def analyze_run(
     partial: Path | None = None,
     accept: Callable[[Counts], bool] = lambda _: True,
     format: Format = Format.HDF5,
+    changes: Mapping[str, str] | None = None,
 ) -> RunSummary:
     """Analyze a run file; the results appear at `output` when they are whole.
 
@@ -104,6 +106,7 @@ def analyze_run(
     :param partial: name of the results while they are written; None adds ``.partial``.
     :param accept: asked with the run's counts whether the results shall be kept.
     :param format: of the results.
+    :param changes: settings that differ: key of the ODB -> value.
     :raises RunDataError: if the file cannot be read at all.
     :raises AnalyzerError: if its pedestal, its settings or the output are no good.
     """
@@ -115,7 +118,7 @@ def analyze_run(
                     f"{source}: the file is empty (0 bytes): nothing was written, or it was not "
                     "copied whole"
                 )
-            reader = _Reader(file, source, output, settings, format)
+            reader = _Reader(file, source, output, settings, format, changes or {})
             summary = reader.run(lookup, workers, tell, progress, makes_pedestal, partial, accept)
     except RunFileError as error:
         hint = "; is it a MIDAS run file?" if source.is_file() else ""
@@ -134,11 +137,13 @@ class _Reader:
         output: Path,
         settings: AnalyzerSettings | None,
         format: Format,
+        changes: Mapping[str, str],
     ) -> None:
         odb = file.odb_begin or {}
         self.file = file
         self.conditions = conditions_of(odb, run_number_of(source, file))
         chosen = settings or settings_of(odb, str(source)) or AnalyzerSettings()
+        chosen = with_changes(chosen, changes)
         if format is Format.ROOT:
             chosen = chosen.model_copy(update={"keep_pixels": True})
         self.format = format

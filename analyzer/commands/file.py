@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from analyzer.changes import parse_changes, with_changes
 from analyzer.commands.pedestal import make_with_bar
 from analyzer.commands.shared import (
     Data,
@@ -54,6 +55,15 @@ def file(
     ] = None,
     data: Data = None,
     profile_name: ProfileName = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting that differs from the profile's or the run's, such as nsigma=0.8; "
+            "repeatable.",
+        ),
+    ] = None,
     format: Annotated[
         Format,
         typer.Option(
@@ -77,8 +87,15 @@ def file(
       cygno-analyzer file run01104.mid --pedestal 1101
 
       cygno-analyzer file run01104.mid --format root -o reco_run01104.root
+
+      cygno-analyzer file run01104.mid --set Finder=cygno --set "Grow sigma=3.5"
     """
     settings = settings_of_profile(profile_name)
+    try:
+        changed = parse_changes(changes or [])
+        with_changes(settings or AnalyzerSettings(), changed)  # else told for each of the runs
+    except AnalyzerError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from error
     folders = [Path(), *(data or [])]
     sources = [find_run(run, folders) for run in runs]
     outputs = _outputs(sources, output, format)
@@ -99,6 +116,7 @@ def file(
                     tell=say,
                     progress=advance,
                     format=format,
+                    changes=changed,
                 )
         except (AnalyzerError, RawDataError) as error:
             complain(str(error))

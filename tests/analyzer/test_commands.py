@@ -64,6 +64,18 @@ def test_several_runs_go_to_a_folder_with_their_pedestal(runs):
     ]
 
 
+def test_settings_can_be_changed_for_one_analysis(runs, command):
+    changes = ["finder=cygno", "grow sigma = 3.5", "PMT channels=1,2"]
+    options = [part for change in changes for part in ("--set", change)]
+    done = command("file", "9", "--data", runs, "-o", runs / "o.h5", "--profile", "LNF", *options)
+    assert done.returncode == 0, done.stderr
+    with open_results(runs / "o.h5") as results:
+        used = json.loads(results.attributes["settings"])
+        assert (used["Finder"], used["Grow sigma"], used["nsigma"]) == ("cygno", 3.5, 0.8)
+        assert used["PMT channels"] == [1, 2]
+        assert len(results["clusters"]) == 5
+
+
 def test_reports_are_drawn_of_results_by_name_and_by_number(runs, command):
     pytest.importorskip("matplotlib")
     assert command("file", "9", "--data", runs, "-o", runs / "r").returncode == 0
@@ -153,6 +165,10 @@ def test_damage_is_one_line_and_exit_code_1_and_other_runs_are_analyzed(runs, co
         (["pedestal", "8", "-o", "a.h5", "-o", "b.h5"], 2, "one pedestal file and one picture"),
         (["pedestal", "8", "--until", "8"], 1, "cannot be valid until run 8"),
         (["file"], 2, "Missing argument"),
+        (["file", "9", "--set", "nsigma"], 2, "write KEY=VALUE"),
+        (["file", "9", "--set", "nsgima=1"], 2, "no setting 'nsgima'; similar: nsigma"),
+        (["file", "9", "--set", "nsigma=-1"], 2, "setting nsigma is '-1': Input should be greater"),
+        (["file", "9", "--set", "xmin=9", "--set", "xmax=5"], 2, "more than xmin, which is 9"),
     ],
 )
 def test_what_is_wrong_is_said_without_a_traceback(
