@@ -149,6 +149,8 @@ def test_quality_is_in_the_history_and_beyond_its_limits_an_alarm(chain: Chain) 
     wait_until(lambda: chain.history("Noise")[-1] == pytest.approx(noise, rel=0.1), 60, "history")
     assert 850 < chain.history("Gas pressure mbar")[-1] < 1000
     assert chain.history("Events seen")[-1] > 0
+    assert chain.get(f"{ANALYZER}/Variables/Camera Noise")[0] == pytest.approx(noise, rel=0.1)
+    assert "Camera Noise" in chain.world.ask("mhist", "-l")
     chain.control.stop_run()
     chain.wait_for_results()
     summary = json.loads((chain.world.data / f"run{chain.run:05d}.summary.json").read_text())
