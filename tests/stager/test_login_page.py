@@ -1,4 +1,7 @@
-"""A person logs in with a real browser at a certified OpenID provider; the stager goes on."""
+"""A person logs in with a real browser at a certified OpenID provider; the stager goes on.
+
+By the stager's own command, and by oidc-agent.
+"""
 
 import os
 import re
@@ -14,8 +17,12 @@ from stager.once import complaints
 from tests.conftest import free_port, require_module, require_program
 from tests.stager.access import WRITER, iam
 from tests.stager.conftest import make_folder
+from tests.stager.test_oidc_agent import account, running_agent
 
 PROVIDER = Path(__file__).parent / "oidc_provider"
+
+
+AGENTS_CLIENT, AGENTS_SECRET = "daq-agent", "a-secret-of-the-agent"
 
 
 @pytest.fixture
@@ -100,3 +107,46 @@ def test_a_person_logs_in_with_a_browser(provider: str, data: Path, tmp_path: Pa
         assert complaints(folder.stage(**environment)) == []
         assert folder.content(path.name) == path.read_bytes()
         assert len(folder.objects()) == 2
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # of liboidcagent
+def test_an_agent_is_logged_in_with_a_browser(
+    provider: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_program("chromium")
+    with running_agent(tmp_path) as agent:
+        with subprocess.Popen(
+            account(provider, AGENTS_CLIENT, AGENTS_SECRET, "device"),
+            env=agent.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            try:
+                assert process.stdout is not None
+                shown = ""
+                while not (
+                    found := re.search(r"(http\S+/device)\s.*enter the code: (\S+)", shown, re.S)
+                ):
+                    line = process.stdout.readline()
+                    assert line, shown
+                    shown += line
+                agree(f"{found[1]}?user_code={found[2]}", "alice")
+                rest, _ = process.communicate(timeout=60)
+            finally:
+                process.kill()
+        assert process.returncode == 0, rest
+        monkeypatch.setenv("OIDC_SOCK", agent.environment["OIDC_SOCK"])
+        with S3Server(tmp_path / "s3", "daq", iam=iam(provider, "daq")) as server:
+            folder = make_folder(server, tmp_path / "experiment")
+            path = folder.add(data / "run01104.mid")
+            environment = {
+                "CYGNO_S3_CREDENTIALS": "oidc-agent",
+                "CYGNO_S3_ROLE_ARN": WRITER,
+                "CYGNO_S3_SESSION_DURATION_S": "0",
+                "CYGNO_OIDC_ISSUER": provider,
+                "CYGNO_OIDC_AGENT_ACCOUNT": "daq",
+            }
+            assert complaints(folder.stage(**environment)) == []
+            assert folder.content(path.name) == path.read_bytes()

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +42,9 @@ class Agent:
         )
 
 
-@pytest.fixture
-def agent(site: Site, tmp_path: Path) -> Iterator[Agent]:
-    """An agent with the account ``daq`` at the tests' issuer, logged in by password."""
+@contextmanager
+def running_agent(tmp_path: Path) -> Iterator[Agent]:
+    """An agent that knows no account yet."""
     require_program("oidc-agent")
     config = tmp_path / "oidc-agent"
     config.mkdir(0o700)
@@ -54,17 +55,32 @@ def agent(site: Site, tmp_path: Path) -> Iterator[Agent]:
     said = dict(re.findall(r"(OIDC_SOCK|OIDCD_PID)=([^;]+);", started.stdout))
     agent = Agent({**environment, **said}, int(said["OIDCD_PID"]))
     try:
-        made = agent.run(
-            *("oidc-gen", "daq", f"--iss={site.issuer.url}", "-m", "--flow=password"),
-            *(f"--client-id={CLIENT}", f"--client-secret={SECRET}"),
-            "--scope=openid profile offline_access",
-            *("--op-username=alice", "--op-password=pw-of-alice"),
-            *("--pw-cmd=echo encryption", "--prompt=none", "--confirm-default"),
-        )
-        assert made.returncode == 0, made.stdout + made.stderr
         yield agent
     finally:
         os.kill(agent.pid, signal.SIGKILL)
+
+
+def account(issuer: str, client: str, secret: str, flow: str) -> list[str]:
+    """Return the command that makes the account ``daq`` at an issuer."""
+    return [
+        *("oidc-gen", "daq", f"--iss={issuer}", "-m", f"--flow={flow}"),
+        *(f"--client-id={client}", f"--client-secret={secret}"),
+        "--redirect-uri=edu.kit.data.oidc-agent:/redirect",
+        "--scope=openid profile offline_access",
+        *("--pw-cmd=echo encryption", "--prompt=none", "--confirm-default"),
+    ]
+
+
+@pytest.fixture
+def agent(site: Site, tmp_path: Path) -> Iterator[Agent]:
+    """An agent with the account ``daq`` at the tests' issuer, logged in by password."""
+    with running_agent(tmp_path) as agent:
+        made = agent.run(
+            *account(site.issuer.url, CLIENT, SECRET, "password"),
+            *("--op-username=alice", "--op-password=pw-of-alice"),
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
+        yield agent
 
 
 def test_the_agents_tokens_become_keys(

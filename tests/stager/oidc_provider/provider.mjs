@@ -10,18 +10,19 @@ const issuer = `http://127.0.0.1:${port}`;
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const key = { ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: 'test' };
 
+const client = {
+  application_type: 'native',
+  grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+  redirect_uris: [],
+  response_types: [],
+};
 const provider = new Provider(issuer, {
   jwks: { keys: [key] },
   cookies: { keys: ['only for tests'] },
   clients: [
-    {
-      client_id: 'daq-people',
-      token_endpoint_auth_method: 'none',
-      application_type: 'native',
-      grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
-      redirect_uris: [],
-      response_types: [],
-    },
+    { ...client, client_id: 'daq-people', token_endpoint_auth_method: 'none' },
+    // oidc-agent always names itself with a secret.
+    { ...client, client_id: 'daq-agent', client_secret: 'a-secret-of-the-agent' },
   ],
   features: {
     deviceFlow: { enabled: true },
