@@ -13,13 +13,10 @@ from rich.table import Table
 
 from stager.attach import Attached, connect_if_up, find_folder
 from stager.catalog import Catalog
+from stager.commands.groups import Where, grouped
 from stager.commands.shared import (
     PIPED_WIDTH,
     Bars,
-    CatalogUrl,
-    Config,
-    DataDir,
-    Experiment,
     Json,
     catalog_exists,
     complain,
@@ -40,12 +37,10 @@ PlaceName = Annotated[str | None, typer.Option("--place", help="Only this place.
 _COLORS = {VERIFIED: "green", NOT_ASKED: "yellow"}
 
 
+@grouped
 def verify(
+    where: Where,
     runs: Runs = None,
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    catalog: CatalogUrl = None,
     place: PlaceName = None,
     read_back: Annotated[
         bool, typer.Option("--read-back", help="Read every byte, whatever the place says of it.")
@@ -63,7 +58,7 @@ def verify(
 
       cygno-stager verify 42 43 --read-back --place tape --experiment demo
     """
-    with _at_work(experiment, data_dir, config, catalog) as (configuration, _, worker, _):
+    with _at_work(where) as (configuration, _, worker, _):
         _require_place(configuration, place)
         worker.begin_recheck(runs or (), place, read_back=read_back)
         answers = _drain(worker).answers
@@ -79,12 +74,10 @@ def verify(
     _end(complaints)
 
 
+@grouped
 def retry(
+    where: Where,
     runs: Runs = None,
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    catalog: CatalogUrl = None,
     place: PlaceName = None,
     file: Annotated[str | None, typer.Option(help="Only the file of this name.")] = None,
     keep_there: Annotated[
@@ -119,7 +112,7 @@ def retry(
     if (keep_there or name is not None) and not runs:
         raise ConfigurationError("name the run whose conflict is to be settled")
     choice = Choice(runs or (), place, file)
-    with _at_work(experiment, data_dir, config, catalog) as (configuration, ledger, _, _):
+    with _at_work(where) as (configuration, ledger, _, _):
         _require_place(configuration, place)
         if keep_there:
             done, what = keep_remote(ledger, choice), "stays here, what is there is kept"
@@ -137,12 +130,10 @@ def retry(
         typer.echo("nothing has failed there")
 
 
+@grouped
 def prune(
+    where: Where,
     runs: Runs = None,
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    catalog: CatalogUrl = None,
     keep_days: Annotated[
         float | None, typer.Option(min=0, help="In place of the setting Keep days.")
     ] = None,
@@ -167,7 +158,7 @@ def prune(
 
       cygno-stager prune --keep-days 7 --apply --experiment demo
     """
-    with _at_work(experiment, data_dir, config, catalog) as (configuration, ledger, worker, tied):
+    with _at_work(where) as (configuration, ledger, worker, tied):
         rules = {
             "keep_days": keep_days,
             "keep_newest_runs": keep_newest,
@@ -202,15 +193,12 @@ def _was_to_go(verdict: Verdict) -> bool:
 
 
 @contextmanager
-def _at_work(
-    experiment: str | None, data_dir: Path | None, config: Path | None, catalog: str | None
-) -> Iterator[tuple[Configuration, Ledger, Worker, Attached]]:
-    folder = find_folder(experiment)
-    tied = Attached(connect_if_up("cygno-stager-care", experiment, folder))
+def _at_work(where: Where) -> Iterator[tuple[Configuration, Ledger, Worker, Attached]]:
+    folder = find_folder(where.experiment)
+    tied = Attached(connect_if_up("cygno-stager-care", where.experiment, folder))
     opened = worker = None
     try:
-        given = {"data_dir": str(data_dir) if data_dir else None, "catalog": catalog}
-        configuration = configure(given, folder, tied.client, config)
+        configuration = configure(where.options, folder, tied.client, where.config)
         if not catalog_exists(configuration):
             raise ConfigurationError(f"there is no catalog {configuration.catalog_url} yet")
         opened = Catalog(configuration.catalog_url)

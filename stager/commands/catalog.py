@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -14,8 +15,9 @@ import typer
 
 from stager import runlogcsv, runview, schema
 from stager.catalog import Catalog
+from stager.commands.groups import Where, grouped
 from stager.commands.opening import catalog_url, console
-from stager.commands.shared import CatalogUrl, Config, DataDir, Experiment, Json, shown_url
+from stager.commands.shared import Json, shown_url
 from stager.errors import CatalogError, FileError, StagerError
 from stager.runquery import (
     COLUMNS,
@@ -45,19 +47,30 @@ Text = Annotated[str | None, typer.Option(help="Part of description, note, seque
 Limit = Annotated[int, typer.Option(min=1, help="How many of the latest runs.")]
 
 
+@dataclass(frozen=True)
+class Which:
+    """Which runs are meant."""
+
+    runs: RunRange = None
+    since: Since = None
+    until: Until = None
+    kind: KindOption = None
+    run_type: RunType = None
+    text: Text = None
+    state: StateOption = None
+
+    def as_filter(self, limit: int | None = None) -> RunFilter:
+        """Return it as the catalog wants it, for the latest `limit` runs."""
+        first, last = _range(self.runs)
+        given = {name: value for name, value in vars(self).items() if name != "runs"}
+        return filter_of({"first": first, "last": last, "limit": limit, **given})
+
+
 @app.command("list")
+@grouped
 def list_runs(
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    catalog: CatalogUrl = None,
-    runs: RunRange = None,
-    since: Since = None,
-    until: Until = None,
-    kind: KindOption = None,
-    run_type: RunType = None,
-    text: Text = None,
-    state: StateOption = None,
+    where: Where,
+    which: Which,
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
@@ -69,18 +82,15 @@ def list_runs(
 
       cygno-stager catalog list --runs 42000-42100 --state failed --json
     """
-    url = catalog_url(experiment, data_dir, config, catalog)
-    wanted = _filter(runs, since, until, kind, run_type, text, state, limit)
-    _show(url, wanted, as_json)
+    url = catalog_url(where)
+    _show(url, which.as_filter(limit), as_json)
 
 
 @app.command()
+@grouped
 def search(
     text: Annotated[str, typer.Argument(help="Part of description, note, sequence or tag.")],
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    catalog: CatalogUrl = None,
+    where: Where,
     since: Since = None,
     until: Until = None,
     limit: Limit = 50,
@@ -92,17 +102,15 @@ def search(
 
       cygno-stager catalog search "4cm Cu" --since 2026-11-01
     """
-    url = catalog_url(experiment, data_dir, config, catalog)
-    _show(url, _filter(None, since, until, None, None, text, None, limit), as_json)
+    url = catalog_url(where)
+    _show(url, Which(since=since, until=until, text=text).as_filter(limit), as_json)
 
 
 @app.command()
+@grouped
 def show(
     run: Annotated[int, typer.Argument(help="Run number.")],
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    catalog: CatalogUrl = None,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """Show all that is known of one run: files, transfers, quality, slow control.
@@ -113,7 +121,7 @@ def show(
     """
     from stager.runs import Runs  # needs NumPy, which takes long to load
 
-    url = catalog_url(experiment, data_dir, config, catalog)
+    url = catalog_url(where)
     with Runs(url) as opened:
         found = opened.run(run)
     if as_json:
@@ -125,18 +133,10 @@ def show(
 
 
 @app.command()
+@grouped
 def export(
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    catalog: CatalogUrl = None,
-    runs: RunRange = None,
-    since: Since = None,
-    until: Until = None,
-    kind: KindOption = None,
-    run_type: RunType = None,
-    text: Text = None,
-    state: StateOption = None,
+    where: Where,
+    which: Which,
     columns: Annotated[
         str | None, typer.Option(help="Names with commas between, in this order; or 'all'.")
     ] = None,
@@ -150,14 +150,13 @@ def export(
 
       cygno-stager catalog export --since 2026-11-01 --columns run_number,GEM1_V,note
     """
-    url = catalog_url(experiment, data_dir, config, catalog)
+    url = catalog_url(where)
     names = RUNLOG_COLUMNS if columns is None else COLUMNS
     if columns not in (None, "all"):
         names = tuple(name.strip() for name in str(columns).split(","))
         runlogcsv.check_columns(names, COLUMNS)
-    wanted = _filter(runs, since, until, kind, run_type, text, state, None)
     with _reading(url) as session:
-        rows = find_runs(session, wanted)
+        rows = find_runs(session, which.as_filter())
     if output is None:
         runlogcsv.write_csv(rows, names, sys.stdout)
         return
@@ -167,12 +166,10 @@ def export(
 
 
 @app.command("import")
+@grouped
 def import_csv(
     file: Annotated[Path, typer.Argument(help="CSV with CYGNO's columns.")],
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    catalog: CatalogUrl = None,
+    where: Where,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what the run log says otherwise.")
     ] = False,
@@ -186,7 +183,7 @@ def import_csv(
 
       cygno-stager catalog import runlog_LNGS_auto.csv --catalog sqlite:////data/catalog.sqlite
     """
-    url = catalog_url(experiment, data_dir, config, catalog)
+    url = catalog_url(where)
     try:
         with file.open(encoding="utf-8", newline="") as source:
             rows = runlogcsv.read_csv(source, file.name)
@@ -216,11 +213,9 @@ def import_csv(
 
 
 @app.command()
+@grouped
 def migrate(
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    catalog: CatalogUrl = None,
+    where: Where,
     to: Annotated[
         str | None, typer.Option(help="Revision, such as 0002, or base; the newest if not given.")
     ] = None,
@@ -234,7 +229,7 @@ def migrate(
 
       cygno-stager catalog migrate --catalog mysql+mysqldb://admin@daq/cygno_db
     """
-    url = catalog_url(experiment, data_dir, config, catalog)
+    url = catalog_url(where)
     target = to or schema.revisions()[-1]
     before = schema.revision_of(url)
     if schema.is_back(before, target) and not yes:
@@ -266,32 +261,6 @@ def _reading(url: str) -> Iterator[Any]:
             yield session
     finally:
         opened.close()
-
-
-def _filter(
-    runs: str | None,
-    since: str | None,
-    until: str | None,
-    kind: str | None,
-    run_type: int | None,
-    text: str | None,
-    state: str | None,
-    limit: int | None,
-) -> RunFilter:
-    first, last = _range(runs)
-    return filter_of(
-        {
-            "first": first,
-            "last": last,
-            "since": since,
-            "until": until,
-            "kind": kind,
-            "run_type": run_type,
-            "text": text,
-            "state": state,
-            "limit": limit,
-        }
-    )
 
 
 def _range(text: str | None) -> tuple[int | None, int | None]:

@@ -7,25 +7,15 @@ import typer
 from rich.console import Console
 
 from stager import status as catalog_status
-from stager.attach import Attached, connect_if_up, find_folder
 from stager.catalog import Catalog
-from stager.commands.shared import (
-    CatalogUrl,
-    Config,
-    DataDir,
-    Experiment,
-    Json,
-    catalog_exists,
-    shown_url,
-)
-from stager.configuration import configure
+from stager.commands.groups import Where, grouped
+from stager.commands.opening import configuration_of
+from stager.commands.shared import Json, catalog_exists, shown_url
 
 
+@grouped
 def status(
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    catalog: CatalogUrl = None,
+    where: Where,
     run: Annotated[int | None, typer.Option(help="Only this run.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many of the latest runs.")] = 20,
     as_json: Json = False,
@@ -38,13 +28,7 @@ def status(
 
       cygno-stager status --experiment demo --run 42 --json
     """
-    folder = find_folder(experiment)
-    attached = Attached(connect_if_up("cygno-stager-status", experiment, folder))
-    try:
-        given = {"data_dir": str(data_dir) if data_dir else None, "catalog": catalog}
-        configuration = configure(given, folder, attached.client, config)
-    finally:
-        attached.close()
+    configuration = configuration_of(where, "cygno-stager-status")
     shown = shown_url(configuration.catalog_url)
     runs = []
     if catalog_exists(configuration):

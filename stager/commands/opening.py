@@ -8,25 +8,21 @@ from typing import Any
 from rich.console import Console
 
 from stager.attach import Attached, connect_if_up, find_folder
+from stager.commands.groups import Where
 from stager.commands.shared import PIPED_WIDTH
 from stager.configuration import Configuration, configure, find_catalog
 
 
-def catalog_url(
-    experiment: str | None, data_dir: Path | None, config: Path | None, catalog: str | None
-) -> str:
+def catalog_url(where: Where) -> str:
     """Return the URL of the catalog that is meant; no data folder need be here."""
-    with _attached(experiment, catalog is not None) as (folder, client):
-        given = {"data_dir": str(data_dir) if data_dir else None, "catalog": catalog}
-        return find_catalog(given, folder, client, config)
+    with _attached(where.experiment, where.catalog is not None) as (folder, client):
+        return find_catalog(where.options, folder, client, where.config)
 
 
-def configuration_of(
-    options: dict[str, Any], experiment: str | None, config: Path | None, name: str
-) -> Configuration:
-    """Return the configuration of a command that only looks."""
-    with _attached(experiment, False, name) as (folder, client):
-        return configure(options, folder, client, config)
+def configuration_of(where: Where, name: str) -> Configuration:
+    """Return the configuration of a command that only looks, as a client of this name."""
+    with _attached(where.experiment, False, name) as (folder, client):
+        return configure(where.options, folder, client, where.config)
 
 
 @contextmanager

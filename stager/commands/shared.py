@@ -3,7 +3,7 @@
 import os
 import threading
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -89,22 +89,6 @@ class Bars:
             if self._progress and not self._tasks:
                 self._progress.stop()
                 self._progress = None
-
-
-def options_of(given: dict[str, Any]) -> dict[str, Any]:
-    """Return those of a command's arguments that are settings, for `configure`."""
-    names = (
-        "endpoint",
-        "bucket",
-        "region",
-        "tag",
-        "part_size_mib",
-        "catalog",
-        "credentials_file",
-    )
-    options = {name: given[name] for name in names}
-    options["data_dir"] = str(given["data_dir"]) if given["data_dir"] else None
-    return options
 
 
 def shown_url(catalog_url: str) -> str:

@@ -10,24 +10,8 @@ import typer
 
 from experiment.errors import ExperimentError
 from stager.attach import Attached, connect_if_up, find_folder
-from stager.commands.shared import (
-    Bars,
-    Bucket,
-    CatalogUrl,
-    Config,
-    CredentialsFile,
-    DataDir,
-    Endpoint,
-    Experiment,
-    Json,
-    PartSize,
-    Region,
-    Tag,
-    complain,
-    count_of_files,
-    options_of,
-    shown_url,
-)
+from stager.commands.groups import Staging, grouped
+from stager.commands.shared import Bars, Json, complain, count_of_files, shown_url
 from stager.configuration import configure
 from stager.daemon import Daemon
 from stager.errors import ConfigurationError, StagerError
@@ -37,17 +21,9 @@ from stager.once import complaints, stage_once
 from stager.outcome import STAGED, WAITING, Pass
 
 
+@grouped
 def once(
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    endpoint: Endpoint = None,
-    bucket: Bucket = None,
-    region: Region = None,
-    tag: Tag = None,
-    part_size_mib: PartSize = None,
-    catalog: CatalogUrl = None,
-    credentials_file: CredentialsFile = None,
+    staging: Staging,
     as_json: Json = False,
 ) -> None:
     """Stage every completed run that is not staged yet, then end.
@@ -60,12 +36,11 @@ def once(
 
       cygno-stager once --data-dir /data01/data --endpoint https://s3.example.org:7480 --tag LNGS
     """
-    options = options_of(locals())
-    folder = find_folder(experiment)
-    attached = Attached(connect_if_up("cygno-stager-once", experiment, folder))
+    folder = find_folder(staging.experiment)
+    attached = Attached(connect_if_up("cygno-stager-once", staging.experiment, folder))
     result, catalog_url, error = Pass(), "", ""
     try:
-        configuration = configure(options, folder, attached.client, config)
+        configuration = configure(staging.options, folder, attached.client, staging.config)
         catalog_url = shown_url(configuration.catalog_url)
         result = stage_once(configuration, attached.current_run, attached.pulse, Bars())
     except ConfigurationError:
@@ -99,17 +74,9 @@ def _report_once(result: Pass, catalog_url: str, error: str, as_json: bool) -> N
         raise typer.Exit(1)
 
 
+@grouped
 def daemon(
-    experiment: Experiment = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-    endpoint: Endpoint = None,
-    bucket: Bucket = None,
-    region: Region = None,
-    tag: Tag = None,
-    part_size_mib: PartSize = None,
-    catalog: CatalogUrl = None,
-    credentials_file: CredentialsFile = None,
+    staging: Staging,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> None:
     """Stage each run when it is completed, until Ctrl-C or SIGTERM.
@@ -120,13 +87,13 @@ def daemon(
 
       cygno-stager daemon --experiment demo
     """
-    options = options_of(locals())
     log_to_stderr(logging.INFO if verbose else logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda signum, _: asked.append(signum))
+    folder = find_folder(staging.experiment)
     service = Daemon(
-        options, experiment, find_folder(experiment), config, Bars(), lambda: bool(asked)
+        staging.options, staging.experiment, folder, staging.config, Bars(), lambda: bool(asked)
     )
     service.serve()

@@ -17,7 +17,8 @@ import stager.main
 from experiment.client import Client
 from experiment.connect import connect
 from experiment.standalone.endpoint import find_server
-from stager.daemon import Daemon, Errand
+from stager.daemon import Daemon
+from stager.errand import Errand
 from stager.outcome import Pass
 from tests.conftest import free_port, wait_until
 from tests.stager.staging import FAST, PROCESSES, Folder, Silent
