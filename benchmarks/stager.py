@@ -71,6 +71,7 @@ def measure(folder: Path, size_mb: int, repeats: int, runs: int) -> dict[str, An
             order = list(seconds) if repeat % 2 else list(reversed(seconds))
             for name in order:
                 pids = {"server": server.pid or 0}
+                _read_through(experiment / "data" / "run00001.mid")
                 before = take_snapshot(pids)
                 answer = _in_process(name, experiment)
                 server_s = between(before, take_snapshot(pids), pids).programs_s["server"]
@@ -144,6 +145,14 @@ def _write_run(folder: Path, size_mb: int) -> int:
         )
     writer.write_odb_dump(1, info, begin=False)
     return Path(writer.close().path).stat().st_size
+
+
+def _read_through(path: Path) -> None:
+    """Let the system have a file in its memory, as it has that of a run that has just ended."""
+    block = bytearray(1 << 20)
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(block):
+            pass
 
 
 def _in_process(worker: str, folder: Path) -> dict[str, Any]:
