@@ -4,13 +4,14 @@ import hashlib
 import json
 import os
 import random
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stager import claims
+from stager import claims, crash
 from stager.catalog import Catalog
 from stager.crash import STEPS
 from stager.models import File, Replica, State, now
@@ -36,6 +37,13 @@ def require_all_done(folder: Folder, path: Path) -> None:
     assert (row.number_of_events, row.file_s3_tag) == (8.0, folder.tag)
     md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     assert row.file_checksum == folder.file(path.name).md5 == md5
+
+
+def test_all_points_of_the_code_are_known() -> None:
+    """So that tests, which take them from these tuples, kill at each of them."""
+    code = "".join(path.read_text() for path in Path(crash.__file__).parent.rglob("*.py"))
+    known = [*STEPS, *crash.TRANSCODE_STEPS, *crash.COPY_STEPS, *crash.COMMAND_STEPS]
+    assert set(re.findall(r'reached\("([^"]+)"\)', code)) == {*known, *crash.PRUNE_STEPS}
 
 
 @pytest.mark.parametrize("step", STEPS)

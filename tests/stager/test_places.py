@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 
 from sim.s3 import S3Server
 from stager.catalog import Catalog
+from stager.crash import COMMAND_STEPS, COPY_STEPS
 from stager.models import File, Replica, Run, State, now
 from stager.once import complaints
 from tests.conftest import free_port, wait_until
@@ -354,10 +355,7 @@ def _lives(pid: int) -> bool:
 
 
 # killed ------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "step",
-    ["copy-begun", "copy-written", "copy-read-back", "command-noted", "command-done"],
-)
+@pytest.mark.parametrize("step", sorted({*COPY_STEPS, *COMMAND_STEPS}))
 def test_killed_at(folder: Folder, tape: Tape, second: Path, data: Path, step: str) -> None:
     configure_places(folder, tape=tape.settings(), nas={"kind": "folder", "folder": str(second)})
     path = folder.add(data / NAME)
