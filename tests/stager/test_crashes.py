@@ -106,7 +106,7 @@ def open_catalog(url: str, together: Any) -> None:
 def test_a_new_catalog_may_be_opened_by_several_at_once(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
-    for number in range(8):
+    for number in range(4):
         together = PROCESSES.Barrier(3)
         url = f"sqlite:///{tmp_path}/{number}.sqlite"
         if kind == "mariadb":
