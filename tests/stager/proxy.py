@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.stager.serving import serving
 
 _BLOCK_BYTES = 1 << 16
 _HOP = ("connection", "keep-alive", "expect", "transfer-encoding")
@@ -219,16 +221,8 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
 def proxy_before(upstream: str) -> Iterator[Proxy]:
     """Serve a proxy on a free port of 127.0.0.1."""
     proxy = Proxy(upstream)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(proxy))
-    server.daemon_threads = True
-    server.block_on_close = False
-    proxy.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield proxy
-    finally:
-        proxy.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(_handler(proxy)) as proxy.endpoint:
+        try:
+            yield proxy
+        finally:
+            proxy.over.set()

@@ -7,11 +7,12 @@ import base64
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 from rawdata.checksum import crc32c
 from tests.stager.proxy import name_operation
+from tests.stager.serving import serving
 
 _BLOCK_BYTES = 1 << 20
 
@@ -106,15 +107,5 @@ def _handler(sink: Sink) -> type[BaseHTTPRequestHandler]:
 def serve_sink() -> Iterator[Sink]:
     """Serve a sink on a free port of 127.0.0.1."""
     sink = Sink()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(sink))
-    server.daemon_threads = True
-    server.block_on_close = False
-    sink.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with serving(_handler(sink)) as sink.endpoint:
         yield sink
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
