@@ -90,8 +90,9 @@ def trigger(experiment: Experiment = None, index: Index = None, verbose: Verbose
 
     Devices and the way of frames are set in the ODB, /Equipment/Trigger/Settings; what a run shall
     be in /Configurations. FreeRunning = y takes frames alone; else TriggerMode 0 keeps frames with
-    a PMT trigger, 3 keeps all. With one process for each camera or PC, -i 2 makes the equipment
-    /Equipment/Trigger02, whose events have the id 102.
+    a PMT trigger, 3 keeps all; Mode in Settings names one of the three instead. With one process
+    for each camera or PC, -i 2 makes the equipment /Equipment/Trigger02, whose events have the id
+    102.
 
     Examples:
 

@@ -163,6 +163,12 @@ class TriggerSettings(Settings):
         "Digitizer options",
         "JSON object of options for the drivers of all boards, or a list of one for each.",
     )
+    mode: Literal["keys", "pmt", "continuous", "free"] = setting(
+        "keys",
+        "Mode",
+        "Which frames are kept: keys, as /Configurations/FreeRunning and TriggerMode say; or, by"
+        " its name, one of the modes told there.",
+    )
     frame_rate_hz: float = setting(
         2.0,
         "Frame rate Hz",

@@ -54,10 +54,8 @@ class RunSetup:
 
     @property
     def mode(self) -> Mode:
-        """FreeRunning is `free`; else TriggerMode 0 is `pmt` and 3 is `continuous`."""
-        if self.configurations.free_running:
-            return Mode.FREE
-        return Mode.CONTINUOUS if self.configurations.trigger_mode == 3 else Mode.PMT
+        """What is named; else FreeRunning is `free`, TriggerMode 0 `pmt` and 3 `continuous`."""
+        return _mode(self.configurations, self.trigger)
 
     @property
     def generation(self) -> Literal["A", "C"]:
@@ -175,6 +173,14 @@ def _names(drivers: tuple[str, ...], options: str) -> list[DeviceName]:
     return names
 
 
+def _mode(keys: Configurations, trigger: TriggerSettings) -> Mode:
+    if trigger.mode != "keys":
+        return Mode(trigger.mode)
+    if keys.free_running:
+        return Mode.FREE
+    return Mode.CONTINUOUS if keys.trigger_mode == 3 else Mode.PMT
+
+
 def _check(keys: Configurations, trigger: TriggerSettings, path: str) -> None:
     """Check what one key alone cannot tell. :raises SettingsError: naming key and value."""
     if not 1 <= len(trigger.cameras) <= 6:  # CYGNO's NCAM_MAX
@@ -190,15 +196,17 @@ def _check(keys: Configurations, trigger: TriggerSettings, path: str) -> None:
         if isinstance(content, list) and len(content) != count:
             raise refusal(path, key, text, f"one object for all, or a list of {count}")
     _check_exposure(keys, trigger, path)
-    if keys.free_running:
+    if _mode(keys, trigger) is Mode.FREE:
         return
     boards = keys.number_of_digitizers
     if boards > len(trigger.digitizers):
         allowed = f"at most {len(trigger.digitizers)}, as many as {path}/Digitizers names"
         raise refusal(keys.odb_path, "Number of Digitizers", boards, allowed)
-    if boards == 0 and keys.trigger_mode == 0:
-        allowed = "3 (continuous) while Number of Digitizers is 0, since no PMT can trigger"
-        raise refusal(keys.odb_path, "TriggerMode", 0, allowed)
+    if boards == 0 and _mode(keys, trigger) is Mode.PMT:
+        why = "while Number of Digitizers is 0, since no PMT can trigger"
+        if trigger.mode != "keys":
+            raise refusal(path, "Mode", trigger.mode, f"continuous or free {why}")
+        raise refusal(keys.odb_path, "TriggerMode", 0, f"3 (continuous) {why}")
     for key, values in (
         ("DigitizerSamples", keys.digitizer_samples),
         ("SamplingFrequency", keys.sampling_frequency),

@@ -35,6 +35,14 @@ def test_cygnos_keys_choose_the_mode(keys: dict[str, Any], mode: Mode) -> None:
     assert make_setup(**keys).mode is mode
 
 
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_mode_that_is_named_overrules_cygnos_keys(mode: Mode) -> None:
+    for free, number in ((True, 0), (False, 0), (False, 3)):
+        setup = make_setup({"Mode": str(mode)}, FreeRunning=free, TriggerMode=number)
+        assert setup.mode is mode
+        assert bool(setup.digitizers) == (mode is not Mode.FREE)
+
+
 def test_digitizers_are_those_that_are_read() -> None:
     boards = {"Digitizers": ("sim:V1742", "sim:V1720E")}
     assert [b.driver for b in make_setup(boards).digitizers] == ["sim:V1742", "sim:V1720E"]
@@ -128,6 +136,11 @@ def test_a_value_out_of_bounds_is_refused(
             {},
             {"Number of Digitizers": 0},
             r"/Configurations/TriggerMode is 0; allowed: 3 \(continuous\)",
+        ),
+        (
+            {"Mode": "pmt"},
+            {"Number of Digitizers": 0, "TriggerMode": 3},
+            "Settings/Mode is 'pmt'; allowed: continuous or free while",
         ),
         (
             {},

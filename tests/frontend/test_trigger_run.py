@@ -209,6 +209,7 @@ def test_the_camera_tells_its_temperature(world: World) -> None:
         ({"Cameras": ["sim:round"]}, {}, "camera sim:round: "),
         ({"Camera options": '{"sead": 7}'}, {}, "knows no option sead"),
         ({"Digitizers": ["sim:V1742", "sim:V1"]}, {}, "digitizer sim:V1: "),
+        ({"Mode": "pmts"}, {}, "Settings/Mode is 'pmts'; allowed: "),
         ({"Ring memory MB": 1}, {}, "Settings/Ring memory MB is 1; allowed: at least"),
     ],
 )
