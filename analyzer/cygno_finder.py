@@ -22,16 +22,16 @@ class CygnoFinder:
         macro = rows // levels.rebin, columns // levels.rebin
         self._means, self._reduced = np.zeros((2, *macro))
 
-    def mark_points(
+    def list_points(
         self,
         frame: npt.NDArray[np.uint16],
-        mark: npt.NDArray[np.uint16],
         ys: npt.NDArray[np.int32],
         xs: npt.NDArray[np.int32],
+        marks: npt.NDArray[np.uint16],
     ) -> int:
-        """Mark the points of a frame; return their number.
+        """List the points of a frame; return their number.
 
-        :param mark: out, as of ``find_lit``, with CYGNO's weights; `ys` and `xs` likewise.
+        :param ys: out, as of ``find_lit``; `xs` and `marks`, with CYGNO's weights, likewise.
         """
         settings, levels = self._settings, self._levels
         ck.suppress(
@@ -47,4 +47,4 @@ class CygnoFinder:
         ck.filter_median(self._kept, self._filtered)
         ck.rebin_mean(self._filtered, levels.rebin, self._reduced)
         ck.reduce_noise(self._reduced, settings.min_neighbors_average)
-        return ck.mark_points(self._reduced, self._means, mark, ys, xs)
+        return ck.list_points(self._reduced, self._means, ys, xs, marks)

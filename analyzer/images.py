@@ -14,10 +14,10 @@ from analyzer.kernels import frame as fk
 from analyzer.kernels import measure as mk
 from analyzer.kernels.crossing import split_crossings
 from analyzer.kernels.dbscan import clear_labels, dbscan, keep_clusters
-from analyzer.kernels.detect import find_lit
 from analyzer.kernels.pieces import N_AXES, join_in_line, join_near, measure_axes
 from analyzer.kernels.pixels import gather_residuals
 from analyzer.kernels.rim import add_rim, mark_tracks, trim_spots
+from analyzer.kernels.search import search_frame
 from analyzer.kernels.tiles import average_tiles
 from analyzer.levels import Levels
 from analyzer.measure import measure_clusters
@@ -49,13 +49,18 @@ class ImageAnalysis:
         self.settings = settings
         rows = levels.shape[0]
         macro = levels.macro_shape
+        self._shift_limit = round(settings.row_limit_adu * fk.SCALE)
         self._sums = np.zeros(macro, np.int32)
         self._rows = np.zeros((rows, 7), np.int64)
         self._row_light = np.zeros(macro[0], np.int64)
-        self._mark = np.zeros(macro, np.uint16)
+        self._shift = np.zeros(rows, np.int64)
+        room = macro[0] * macro[1]
+        self._lit = (
+            np.zeros(room, np.int32),
+            np.zeros(room, np.int32),
+            np.zeros(room, np.uint16),
+        )
         self._labels = np.zeros(macro, np.int32)
-        self._ys = np.zeros(macro[0] * macro[1], np.int32)
-        self._xs = np.zeros(macro[0] * macro[1], np.int32)
         self._labelled = 0
         self._seen: Seen | None = None
         self._is_mess = False
@@ -82,7 +87,8 @@ class ImageAnalysis:
                 finding.n,
                 self._rows,
             )
-            shift = self._find_shifts()
+            shift = self._shift
+            fk.find_shifts(self._rows, self._shift_limit, shift)
             residuals = np.empty((finding.n, levels.rebin, levels.rebin), np.int32)
             gather_residuals(
                 frame, levels.level, shift, settings.cimax, finding.ys, finding.xs, residuals
@@ -140,20 +146,27 @@ class ImageAnalysis:
         """
         frame = as_frame(pixels)
         settings, levels = self.settings, self.levels
-        clear_labels(self._labels, self._ys, self._xs, self._labelled)
+        clear_labels(self._labels, *self._lit[:2], self._labelled)
         self._labelled = 0
-        fk.rebin_frame(
+        n_lit = search_frame(
             frame,
             levels.level,
             settings.cimax,
             levels.clip,
             levels.rebin,
+            self._shift_limit,
+            *levels.grid,
+            settings.spike_adu,
+            settings.grow_sigma,
+            settings.min_neighbors_average,
             self._sums,
             self._rows,
+            self._shift,
+            self._row_light,
+            *self._lit,
         )
-        n_lit = self._mark_lit(self._find_shifts())
         if self._cygno:
-            n_lit = self._cygno.mark_points(frame, self._mark, self._ys, self._xs)
+            n_lit = self._cygno.list_points(frame, *self._lit)
         light = float(self._row_light.sum()) / fk.SCALE
         is_spark = light > SPARK_MEAN_ADU * frame.size + SPARK_SUM_ADU
         found, n_core, n, complete = 0, 0, 0, True
@@ -162,34 +175,14 @@ class ImageAnalysis:
         self._labelled = n
         self._is_mess = is_spark or not (complete or found)
         return Finding(
-            self._labels, self._ys, self._xs, n_core, n, found, complete, is_spark, light
-        )
-
-    def _find_shifts(self) -> npt.NDArray[np.int64]:
-        """Return the common shift of each row [1/32 ADU], whole numbers."""
-        shift = np.empty(len(self._rows), np.int64)
-        fk.find_shifts(self._rows, round(self.settings.row_limit_adu * fk.SCALE), shift)
-        return shift
-
-    def _mark_lit(self, shift: npt.NDArray[np.int64]) -> int:
-        """Mark macro-pixels that are lit; return their number."""
-        settings, levels = self.settings, self.levels
-        rebin = levels.rebin
-        if len(shift) % rebin:
-            shift = np.append(shift, np.repeat(shift[-1:], -len(shift) % rebin))
-        macro_shift = shift.reshape(-1, rebin).sum(axis=1) / np.float32(rebin * fk.SCALE)
-        return find_lit(
-            self._sums,
-            levels.scale,
-            macro_shift.astype(np.float32),
-            levels.significance,
-            settings.spike_adu,
-            settings.grow_sigma,
-            settings.min_neighbors_average,
-            self._mark,
-            self._ys,
-            self._xs,
-            self._row_light,
+            self._labels,
+            *self._lit[:2],
+            n_core,
+            n,
+            found,
+            complete,
+            is_spark,
+            light,
         )
 
     def _label(self, n_lit: int) -> tuple[int, int, int, bool]:
@@ -198,9 +191,10 @@ class ImageAnalysis:
         :returns: their number, their macro-pixels without and with rim, and whether all were found.
         """
         settings = self.settings
-        if n_lit > settings.max_occupancy * self._mark.size:
+        if n_lit > settings.max_occupancy * self._labels.size:
             return 0, 0, 0, False
-        mark, labels, ys, xs = self._mark, self._labels, self._ys, self._xs
+        ys, xs, marks = self._lit
+        labels = self._labels
         weights = np.empty(n_lit, np.int32)
         eps, least, seed, edge = (
             settings.eps,
@@ -211,10 +205,10 @@ class ImageAnalysis:
         if self._cygno:
             eps, least, seed, edge = settings.dbscan_eps, settings.dbscan_minsamples, 1, 0.0
         is_cygno = self._cygno is not None
-        clusters = dbscan(mark, ys, xs, n_lit, eps, least, labels, weights, is_cygno)
+        clusters = dbscan(marks, ys, xs, n_lit, eps, least, labels, weights, is_cygno)
         join_near(labels, ys, xs, n_lit, settings.link_macro, clusters)
         found, n_core, dropped = keep_clusters(
-            mark,
+            marks,
             ys,
             xs,
             n_lit,
@@ -242,7 +236,7 @@ class ImageAnalysis:
         mark_tracks(
             labels, ys, xs, n_core, settings.track_macro, settings.track_elongation, is_track
         )
-        n_core = trim_spots(mark, labels, ys, xs, n_core, is_track, edge)
+        n_core = trim_spots(marks, labels, ys, xs, n_core, is_track, edge)
         n = add_rim(labels, is_track, settings.margin_macro, ys, xs, n_core)
         return found, n_core, n, not dropped
 

@@ -1,14 +1,30 @@
 """A pedestal made ready for the kernels, once a run."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.kernels.detect import FULL, PART
 from analyzer.kernels.frame import DEFECT, MAX_CLIP, MAX_LEVEL, SCALE
 from analyzer.pedestal import Pedestal
 from analyzer.settings import AnalyzerSettings
 from analyzer.vignetting import Vignetting, load_vignetting
+
+
+class Grid(NamedTuple):
+    """What a pedestal says of macro-pixels, as ``find_lit`` takes it, which explains it.
+
+    Not a type of the kernels' signatures: numba's cache on disk would keep its name, and fail to be
+    read after a change of it.
+    """
+
+    full: float
+    odd: npt.NDArray[np.int32]
+    odd_scale: npt.NDArray[np.float32]
+    significance: npt.NDArray[np.uint16]
+    unit: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -18,8 +34,7 @@ class Levels:
     :param level: (rows, columns) uint16, mean [1/32 ADU], ``DEFECT`` for pixels to ignore.
     :param noise: (rows, columns) float32, noise of each pixel [ADU].
     :param scale: (macro rows, macro columns) float32, 1 / (32 * good pixels), 0 without any.
-    :param significance: (macro rows, macro columns) float32, 1 / noise of the sum of 3x3
-        macro-pixels [1/ADU], 0 where nothing may be found.
+    :param grid: what is known of the macro-pixels.
     :param clip: largest residual of a pixel without light [1/32 ADU].
     :param vignetting: what light is multiplied by for energies.
     """
@@ -29,7 +44,7 @@ class Levels:
     level: npt.NDArray[np.uint16]
     noise: npt.NDArray[np.float32]
     scale: npt.NDArray[np.float32]
-    significance: npt.NDArray[np.float32]
+    grid: Grid
     clip: int
     vignetting: Vignetting
 
@@ -75,10 +90,36 @@ def prepare_levels(pedestal: Pedestal, settings: AnalyzerSettings) -> Levels:
     clip = min(MAX_CLIP, round(settings.clip_sigma * typical * SCALE))
     shape = (level.shape[0], level.shape[1])
     vignetting = load_vignetting(settings.vignetting_map, shape, rebin)
-    levels = Levels(pedestal, rebin, level, noise, scale, significance, clip, vignetting)
-    for array in (levels.level, levels.noise, levels.scale, levels.significance):
+    grid = make_grid(scale, 1 / (SCALE * rebin**2), significance)
+    levels = Levels(pedestal, rebin, level, noise, scale, grid, clip, vignetting)
+    for array in (level, noise, scale, *grid[1:]):
         array.flags.writeable = False
     return levels
+
+
+def make_grid(
+    scale: npt.NDArray[np.float32], full: float, significance: npt.NDArray[np.float32]
+) -> Grid:
+    """Return what the search for lit macro-pixels needs to know of them.
+
+    :param scale: (macro rows, macro columns) float32, `full` for those with all their pixels.
+
+    >>> grid = make_grid(np.float32([[2, 0, 2], [2, 2, 2], [4, 2, 3]]), 2, np.ones((3, 3), "f4"))
+    >>> grid.odd, grid.odd_scale
+    (array([0, 1, 1, 3, 1, 0, 2], dtype=int32), array([0., 4., 3.], dtype=float32))
+    >>> grid = make_grid(np.ones((1, 200), "f4"), 1, np.float32([np.arange(200)]))
+    >>> grid.unit * FULL, grid.significance[0, [0, 1, 191, 192]]
+    (array([[191., 199.]], dtype=float32), array([    0,   343, 65535, 63230], dtype=uint16))
+    """
+    rows, columns = np.nonzero(scale != np.float32(full))
+    begins = np.searchsorted(rows, np.arange(len(scale) + 1))
+    odd = np.concatenate([begins, columns]).astype(np.int32)
+    starts = np.arange(0, significance.shape[1], PART)
+    highest = np.maximum.reduceat(significance, starts, axis=1)
+    unit = (highest / FULL).astype(np.float32)
+    units = np.repeat(unit, PART, axis=1)[:, : significance.shape[1]]
+    steps = np.divide(significance, units, where=units > 0, out=np.zeros_like(significance))
+    return Grid(full, odd, scale[rows, columns], np.rint(steps).astype(np.uint16), unit)
 
 
 def _macro_sum(values: npt.NDArray[np.float64], rebin: int) -> npt.NDArray[np.float64]:

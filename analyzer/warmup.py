@@ -9,6 +9,7 @@ from analyzer.mean_image import MeanImage
 from analyzer.pedestal import Pedestal
 from analyzer.pedestal_builder import REFERENCE_FRAMES, PedestalBuilder
 from analyzer.settings import AnalyzerSettings
+from analyzer.view import view_frame
 from analyzer.waveforms import WaveformAnalysis
 from rawdata.layouts.digitizer import BoardHeader, DigitizerHeader, dc_offset_words
 
@@ -27,6 +28,7 @@ def compile_kernels() -> None:
     images = ImageAnalysis(levels, settings)
     images.analyze(frame)
     images.tiles()
+    view_frame(frame, levels, settings)
     MeanImage(levels, settings.hot_adu).add(images.macro_sums, serial=0)
     _compile_waveforms(settings)
 

@@ -226,7 +226,7 @@ def analyze_board(
     least_channels = least_of(chosen, setup.least_part)
     smoothed = np.empty(samples, np.uint16)
     fixed = np.empty((channels if any_chosen else 0, samples), np.int32)
-    summed, smoothed_wide = np.empty((2, samples), np.int32)
+    summed, smoothed_wide = np.empty(samples, np.int32), np.empty(samples, np.int32)
     lows, highs = np.empty(samples // BLOCK + 1, np.int32), np.empty(samples // BLOCK + 1, np.int32)
     peaks, widths = np.empty((ROOM, 2), np.int32), np.empty(ROOM)
     places = np.empty(count, np.int32)

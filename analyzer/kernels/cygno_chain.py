@@ -134,23 +134,22 @@ def reduce_noise(means: F64, least: float) -> None:
 
 
 @njit(nogil=True, cache=True)
-def mark_points(reduced: F64, means: F64, mark: U16, ys: I32, xs: I32) -> int:
-    """Mark the points of clusters: what is left and not rounded to zero.
+def list_points(reduced: F64, means: F64, ys: I32, xs: I32, marks: U16) -> int:
+    """List the points of clusters: what is left and not rounded to zero.
 
     :param reduced: (rows, columns) float64, what ``reduce_noise`` left [ADU].
     :param means: (rows, columns) float64, zero-suppressed but neither filtered nor reduced [ADU]:
         its whole part is a point's weight, at least 1.
-    :param mark: out, (rows or more, columns or more) uint16, weight and `SEED`, 0 where no point.
     :param ys: out, rows of the points in the order of the raster; `xs` their columns.
+    :param marks: out, uint16, their weight and `SEED`.
     :returns: number of points.
     """
     n = 0
-    mark[:] = 0
     for row in range(reduced.shape[0]):
         for column in range(reduced.shape[1]):
             if np.rint(reduced[row, column]) != 0.0:
                 weight = min(max(int(means[row, column]), 1), WEIGHT)
-                mark[row, column] = np.uint16(weight) | np.uint16(SEED)
+                marks[n] = np.uint16(weight) | np.uint16(SEED)
                 ys[n] = row
                 xs[n] = column
                 n += 1

@@ -3,8 +3,8 @@
 The distance of two macro-pixels is the larger of those of their rows and columns, or the sum of the
 two, as CYGNO has it. Labels are those of ``sklearn.cluster.DBSCAN(eps, min_samples, metric)``, with
 metric ``chebyshev`` or ``cityblock`` and the weights as sample weights, but count from 1; 0 is
-noise. Since points lie on a grid, a window around each gives its neighbours, and the time is
-proportional to the number of points.
+noise. Points come in the order of the raster, so those of a row near a column stand together: the
+time is proportional to the number of points and neighbours, and no map of the frame is read.
 """
 
 import numpy as np
@@ -20,25 +20,44 @@ WEIGHT = 0x7FFF
 """Bits of a mark that are the weight."""
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _reach(eps: int, rows: int, is_cityblock: bool) -> int:
-    """Return how far a neighbourhood reaches along a row that is so many rows away."""
-    return eps - abs(rows) if is_cityblock else eps
-
-
 @njit(nogil=True, cache=True)
-def _sum_weights(mark: U16, row: int, column: int, eps: int, is_cityblock: bool) -> int:
-    total = 0
-    for other in range(max(0, row - eps), min(mark.shape[0], row + eps + 1)):
-        reach = _reach(eps, other - row, is_cityblock)
-        for place in range(max(0, column - reach), min(mark.shape[1], column + reach + 1)):
-            total += mark[other, place] & WEIGHT
-    return total
+def _find_neighbours(
+    ys: I32, xs: I32, n: int, rows: int, eps: int, is_cityblock: bool, first: I32, last: I32
+) -> None:
+    """Find the neighbours of each point in each row: points `first` up to, not with, `last`.
+
+    :param rows: of the map.
+    :param first: out, (n, 2 * eps + 1) int32, and `last`: for the rows from `eps` above a point to
+        `eps` below it.
+    """
+    begin = np.zeros(rows + 1, np.int32)
+    for index in range(n):
+        begin[ys[index] + 1] += 1
+    for row in range(rows):
+        begin[row + 1] += begin[row]
+    for row in range(rows):
+        for step in range(2 * eps + 1):
+            other = row + step - eps
+            reach = eps - abs(step - eps) if is_cityblock else eps
+            if other < 0 or other >= rows:
+                for index in range(begin[row], begin[row + 1]):
+                    first[index, step] = 0
+                    last[index, step] = 0
+                continue
+            left = begin[other]
+            right = begin[other]
+            for index in range(begin[row], begin[row + 1]):
+                while left < begin[other + 1] and xs[left] < xs[index] - reach:
+                    left += 1
+                while right < begin[other + 1] and xs[right] <= xs[index] + reach:
+                    right += 1
+                first[index, step] = left
+                last[index, step] = right
 
 
 @njit(nogil=True, cache=True)
 def dbscan(
-    mark: U16,
+    marks: U16,
     ys: I32,
     xs: I32,
     n: int,
@@ -55,32 +74,31 @@ def dbscan(
     are near a core belong to its cluster, to the lowest if there are more. Clusters are numbered
     from 1 as their first cores come in the raster.
 
-    :param mark: (rows, columns) uint16, 0 where dark.
+    :param marks: (n,) uint16, of the lit macro-pixels: their weight and `SEED`.
     :param ys: rows of the `n` lit macro-pixels, in the order of the raster; `xs` their columns.
     :param labels: in and out, (rows, columns) int32, of zeros; then the labels.
     :param weights: out, sum of weights around each of the `n` lit macro-pixels.
     :param is_cityblock: distances are sums of rows and columns, not the larger of the two.
     :returns: number of clusters.
     """
-    columns = mark.shape[1]
-    parent = np.arange(n)
+    first = np.empty((n, 2 * eps + 1), np.int32)
+    last = np.empty((n, 2 * eps + 1), np.int32)
+    _find_neighbours(ys, xs, n, labels.shape[0], eps, is_cityblock, first, last)
     for index in range(n):
-        weights[index] = _sum_weights(mark, ys[index], xs[index], eps, is_cityblock)
-        if weights[index] >= min_samples:
-            labels[ys[index], xs[index]] = index + 1
+        total = 0
+        for step in range(2 * eps + 1):
+            for other in range(first[index, step], last[index, step]):
+                total += marks[other] & WEIGHT
+        weights[index] = total
+    parent = np.arange(n)
     for index in range(n):
         if weights[index] < min_samples:
             continue
-        row = ys[index]
-        column = xs[index]
         mine = root_of(parent, index)
-        for other_row in range(max(0, row - eps), row + 1):
-            reach = _reach(eps, other_row - row, is_cityblock)
-            last = min(columns, column + reach + 1) if other_row < row else column
-            for other_column in range(max(0, column - reach), last):
-                there = labels[other_row, other_column]
-                if there:
-                    other = root_of(parent, there - 1)
+        for step in range(eps + 1):
+            for place in range(first[index, step], min(last[index, step], index)):
+                if weights[place] >= min_samples:
+                    other = root_of(parent, place)
                     if other < mine:
                         parent[mine] = other
                         mine = other
@@ -97,25 +115,20 @@ def dbscan(
             else:
                 name[index] = name[root]
     for index in range(n):
-        if weights[index] >= min_samples:
-            continue
-        lowest = 0
-        for other_row in range(max(0, ys[index] - eps), min(mark.shape[0], ys[index] + eps + 1)):
-            reach = _reach(eps, other_row - ys[index], is_cityblock)
-            first = max(0, xs[index] - reach)
-            for other_column in range(first, min(columns, xs[index] + reach + 1)):
-                there = labels[other_row, other_column]
-                if there > 0 and (lowest == 0 or name[there - 1] < lowest):
-                    lowest = name[there - 1]
-        name[index] = lowest
-    for index in range(n):
-        labels[ys[index], xs[index]] = name[index]
+        lowest = name[index]
+        if weights[index] < min_samples:
+            for step in range(2 * eps + 1):
+                for other in range(first[index, step], last[index, step]):
+                    if weights[other] >= min_samples and (lowest == 0 or name[other] < lowest):
+                        lowest = name[other]
+        if lowest:
+            labels[ys[index], xs[index]] = lowest
     return clusters
 
 
 @njit(nogil=True, cache=True)
 def keep_clusters(
-    mark: U16,
+    marks: U16,
     ys: I32,
     xs: I32,
     n: int,
@@ -130,6 +143,7 @@ def keep_clusters(
 
     A seed has the bit `SEED` in its mark, and at least `seed_weight` around it.
 
+    :param marks: in and out, (n,) uint16, of the lit macro-pixels.
     :param ys: in and out, rows of the `n` lit macro-pixels, then of those that keep a label; `xs`
         their columns.
     :param weights: sums of weights of ``dbscan``.
@@ -141,7 +155,7 @@ def keep_clusters(
     for index in range(n):
         label = labels[ys[index], xs[index]]
         size[label] += 1
-        if weights[index] >= seed_weight and mark[ys[index], xs[index]] & SEED:
+        if weights[index] >= seed_weight and marks[index] & SEED:
             seeds[label] += 1
     name = np.zeros(clusters + 1, np.int32)
     found = 0
@@ -160,6 +174,7 @@ def keep_clusters(
         label = name[labels[row, column]]
         labels[row, column] = label
         if label:
+            marks[kept] = marks[index]
             ys[kept] = row
             xs[kept] = column
             kept += 1

@@ -3,36 +3,76 @@
 Three steps, each of a row and the rows beside it, follow each other so closely that all they need
 stays in the core's cache. Rows have a rim of one macro-pixel that holds zero at either end, and the
 frame a rim of such rows, so that no loop asks for edges.
+
+Nearly all macro-pixels have all their pixels and are dark. So their scale is one number, with a
+list of the others; and maps of the noise are read only where a part of a row may be lit.
 """
 
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import F32, I32, I64, U16
+from analyzer.kernels.arrays import F32, I32, U16
 from analyzer.kernels.dbscan import SEED, WEIGHT
 
 _f4 = np.float32  # numba widens to 64 bits unless told
 
-_PART = 192
-"""Macro-pixels of which all are dark, as a rule."""
+PART = 192
+"""Macro-pixels of a part of a row, of which all are dark as a rule."""
+
+FULL = 0xFFFF
+"""Highest significance of a part of a row, in its unit."""
+
+
+_SAFE = 1 - 1e-5
+"""More than the rounding of a significance: what is above a threshold is above that much of it."""
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _correct(sums: I32, scale: F32, shift: float, limit: float, target: F32) -> int:
+def _correct(sums: I32, scale: float, shift: float, limit: float, target: F32) -> int:
     """Turn sums of residuals [1/32 ADU] into means [ADU] without the shift of their row.
 
     :returns: how many of them are beyond `limit`, positive or negative.
     """
-    common = _f4(shift)
-    high = _f4(limit)
+    unit, common, high = _f4(scale), _f4(shift), _f4(limit)
     far = np.int32(0)
     inner = target[1 : sums.shape[0] + 1]
     for column in range(inner.shape[0]):
-        mean = _f4(_f4(_f4(sums[column]) * scale[column]) - common)
-        mean = mean if scale[column] > _f4(0) else _f4(0)
+        mean = _f4(_f4(_f4(sums[column]) * unit) - common)
         inner[column] = mean
         far += np.int32(abs(mean) > high)
     return int(far)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _correct_odd(
+    sums: I32, places: I32, scales: F32, shift: float, limit: float, target: F32
+) -> int:
+    """Do so for macro-pixels that lack pixels; 0 where all are missing."""
+    far = np.int64(0)
+    for index in range(places.shape[0]):
+        place, scale = places[index], scales[index]
+        mean = _f4(_f4(_f4(sums[place]) * scale) - _f4(shift)) if scale > 0 else _f4(0)
+        target[place + 1] = mean
+        far += np.int64(abs(mean) > _f4(limit))
+    return int(far)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _copy(values: F32, target: F32) -> None:
+    """Copy a row: a loop is several times faster than the assignment of a slice."""
+    for column in range(target.shape[0]):
+        target[column] = values[column]
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _may_be_lit(column_sum: F32, least: float, n: int) -> bool:
+    """Tell whether the sum of any 3x3 macro-pixels is above `least`."""
+    left, middle, right = column_sum[:n], column_sum[1 : n + 1], column_sum[2 : n + 2]
+    limit = _f4(least)
+    lit = np.int32(0)
+    for column in range(n):
+        lit += np.int32(_f4(_f4(left[column] + right[column]) + middle[column]) > limit)
+    return bool(lit > 0)
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -60,41 +100,41 @@ def _flatten(here: F32, column_sum: F32, limit: float, target: F32) -> None:
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _weigh(column_sum: F32, significance: F32, grow: float, sigmas: F32) -> int:
+def _weigh(column_sum: F32, significance: U16, unit: float, grow: float, sigmas: F32) -> int:
     """Work out the significance of 3x3 macro-pixels; return how many are lit."""
     n = sigmas.shape[0]
     left, middle, right = column_sum[:n], column_sum[1 : n + 1], column_sum[2 : n + 2]
     least = _f4(grow)
+    step = _f4(unit)
     lit = np.int32(0)
     for column in range(n):
         box = _f4(_f4(left[column] + right[column]) + middle[column])
-        sigmas[column] = _f4(box * significance[column])
+        sigmas[column] = _f4(box * _f4(_f4(significance[column]) * step))
         lit += np.int32(sigmas[column] > least)
     return int(lit)
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _mark(
+def _list(
     here: F32,
     column_sum: F32,
     sigmas: F32,
     first: int,
     grow: float,
     least: float,
-    mark: U16,
     xs: I32,
+    marks: U16,
 ) -> int:
-    """Mark some macro-pixels of a row, from `first` on; return how many are lit, and where."""
+    """List the lit macro-pixels of a part of a row; return how many there are."""
     n = 0
     for column in range(sigmas.shape[0]):
         if sigmas[column] > _f4(grow):
-            place = first + column
-            beside = _f4(column_sum[place] + column_sum[place + 2])
-            box = _f4(beside + column_sum[place + 1])
-            around = _f4(_f4(box - here[place + 1]) * _f4(0.125))
+            beside = _f4(column_sum[column] + column_sum[column + 2])
+            box = _f4(beside + column_sum[column + 1])
+            around = _f4(_f4(box - here[column + 1]) * _f4(0.125))
             weight = np.uint16(min(sigmas[column], _f4(WEIGHT)))
-            mark[place] = weight | np.uint16(SEED) if around > _f4(least) else weight
-            xs[n] = place
+            marks[n] = weight | np.uint16(SEED) if around > _f4(least) else weight
+            xs[n] = first + column
             n += 1
     return n
 
@@ -102,35 +142,40 @@ def _mark(
 @njit(nogil=True, cache=True)
 def find_lit(
     sums: I32,
-    scale: F32,
     row_shift: F32,
-    significance: F32,
+    full: float,
+    odd: I32,
+    odd_scale: F32,
+    significance: U16,
+    unit: F32,
     spike_adu: float,
     grow_sigma: float,
     min_neighbors_average: float,
-    mark: U16,
     ys: I32,
     xs: I32,
-    row_light: I64,
+    marks: U16,
 ) -> int:
-    """Mark macro-pixels whose 3x3 mean is significant.
+    """List macro-pixels whose 3x3 mean is significant.
 
     Means of macro-pixels lose the common shift of their row; one that differs from the mean of its
     eight neighbours by more than `spike_adu` is replaced by that mean.
 
     :param sums: (rows, columns) int32, sums of the residuals of macro-pixels [1/32 ADU].
-    :param scale: (rows, columns) float32, 1 / (32 * good pixels), 0 where none is good.
     :param row_shift: (rows,) float32, shift that is common to a row of macro-pixels [ADU].
-    :param significance: (rows, columns) float32, 1 / noise of the sum of 3x3 macro-pixels [1/ADU];
-        0 where nothing may be found.
+    :param full: 1 / (32 * pixels of a macro-pixel).
+    :param odd: (rows + 1 + n,) int32, macro-pixels that lack pixels: where those of each row begin,
+        counted from 0, and where the last ends; then their columns.
+    :param odd_scale: (n,) float32, their scales: 1 / (32 * good pixels), 0 where none is good.
+    :param significance: (rows, columns) uint16, 1 / noise of the sum of 3x3 macro-pixels, in units
+        of its `PART` of the row; 0 where nothing may be found.
+    :param unit: (rows, parts) float32, that unit [1/ADU]: the highest of a part is `FULL` of it.
     :param grow_sigma: a macro-pixel is lit if the sum of it and its eight neighbours is above so
         many times its noise; at least 1.
     :param min_neighbors_average: least mean of the eight neighbours to start a cluster [ADU].
-    :param mark: out, (rows, columns) uint16: 0 where dark; else the significance in whole sigmas,
-        and `SEED` of ``dbscan`` where a cluster may start.
-    :param ys: out, rows of the marked macro-pixels; `xs` their columns.
-    :param row_light: out, (rows,) int64, sum of each row of `sums`.
-    :returns: how many are marked.
+    :param ys: out, int32, rows of lit macro-pixels in the order of the raster; `xs` their columns.
+    :param marks: out, uint16, their significance in whole sigmas, and `SEED` of ``dbscan`` where a
+        cluster may start.
+    :returns: how many there are.
     """
     rows, columns = sums.shape
     value = np.zeros((3, columns + 2), np.float32)
@@ -138,44 +183,60 @@ def find_lit(
     far = np.zeros(3, np.int64)
     column_sum = np.zeros(columns + 2, np.float32)
     sigmas = np.zeros(columns, np.float32)
+    limit = 0.5 * spike_adu
     n = 0
     for step in range(rows + 2):
-        # Row `step` is corrected, the one above flattened, the one above that marked.
+        # Row `step` is corrected, the one above flattened, that above searched.
         here = step % 3
         above = (step + 2) % 3
         if step < rows:
-            far[here] = _correct(
-                sums[step], scale[step], row_shift[step], 0.5 * spike_adu, value[here]
+            begin, end = odd[step], odd[step + 1]
+            far[here] = _correct(sums[step], full, row_shift[step], limit, value[here])
+            far[here] += _correct_odd(
+                sums[step],
+                odd[rows + 1 + begin : rows + 1 + end],
+                odd_scale[begin:end],
+                row_shift[step],
+                limit,
+                value[here],
             )
-            total = np.int64(0)
-            for column in range(columns):
-                total += sums[step, column]
-            row_light[step] = total
         else:
             value[here] = 0
             far[here] = 0
-        if step == rows + 1:
+        if step == 0 or step == rows + 1:  # the rim
             flat[above] = 0
-        elif step > 0:
-            if far.any():
-                _stack(value[(step + 1) % 3], value[above], value[here], column_sum)
-                _flatten(value[above], column_sum, spike_adu, flat[above])
-            else:  # no difference can be that large
-                flat[above] = value[above]
+        elif far.any():
+            _stack(value[(step + 1) % 3], value[above], value[here], column_sum)
+            _flatten(value[above], column_sum, spike_adu, flat[above])
+        else:  # no difference can be that large
+            _copy(value[above], flat[above])
         row = step - 2
         if row < 0:
             continue
-        line = mark[row]
-        line[:] = 0
         centre = flat[row % 3]
         _stack(flat[(row + 2) % 3], centre, flat[(row + 1) % 3], column_sum)
-        for start in range(0, columns, _PART):
-            part = sigmas[start : start + _PART]
-            near = column_sum[start : start + _PART + 2]
-            if _weigh(near, significance[row, start : start + _PART], grow_sigma, part):
-                lit = _mark(
-                    centre, column_sum, part, start, grow_sigma, min_neighbors_average, line, xs[n:]
+        for index in range(unit.shape[1]):
+            start = index * PART
+            part = sigmas[start : start + PART]
+            near = column_sum[start : start + PART + 2]
+            step_sigma = unit[row, index]
+            if step_sigma == 0:
+                continue
+            least = grow_sigma * _SAFE / (FULL * step_sigma)
+            if _may_be_lit(near, least, part.shape[0]) and _weigh(
+                near, significance[row, start : start + PART], step_sigma, grow_sigma, part
+            ):
+                beside = centre[start : start + PART + 2]
+                found = _list(
+                    beside,
+                    near,
+                    part,
+                    start,
+                    grow_sigma,
+                    min_neighbors_average,
+                    xs[n:],
+                    marks[n:],
                 )
-                ys[n : n + lit] = row
-                n += lit
+                ys[n : n + found] = row
+                n += found
     return n

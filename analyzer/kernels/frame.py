@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from analyzer.kernels.arrays import I16, I32, I64, U16
+from analyzer.kernels.lend import lend
 
 SCALE = 32
 """Steps of one ADU in fixed-point residuals."""
@@ -226,29 +227,23 @@ def _add_bright(
 
 
 @njit(nogil=True, cache=True)
-def rebin_frame(
-    frame: U16, level: U16, cimax: int, clip: int, rebin: int, sums: I32, rows: I64
+def _rebin(
+    frame: U16,
+    level: U16,
+    cimax: int,
+    clip: int,
+    rebin: int,
+    strips: I16,
+    part: I64,
+    sums: I32,
+    rows: I64,
 ) -> None:
-    """Subtract the pedestal, sum ``rebin x rebin`` pixels and gather statistics of each row.
-
-    :param frame: (rows, columns) uint16 [ADU].
-    :param level: (rows, columns) uint16, the pedestal mean [1/32 ADU] up to `MAX_LEVEL`, `DEFECT`
-        where ignored.
-    :param cimax: pixels of at least this [ADU] are saturated: counted and then ignored.
-    :param clip: residuals of at most this size [1/32 ADU] enter the clipped row statistics; at
-        most `MAX_CLIP`.
-    :param rebin: side of a macro-pixel, up to 8; macro-pixels at the far edges may be smaller.
-    :param sums: out, (macro rows, macro columns) int32, sums of residuals [1/32 ADU].
-    :param rows: out, (rows, 7) int64: pixels within the clip, their sum [1/32 ADU] and sum of
-        squares, raw sum [ADU] and sum of squares of all pixels, saturated pixels, highest pixel.
-        Sums of squares and raw sums are taken of the first row of each row of macro-pixels, and
-        are 0 in the others: they are for the frame as a whole, of which a fourth says enough.
-    """
+    """Do what `rebin_frame` does; `strips` and `part` are room to work."""
+    frame, level, strips, part = lend(frame), lend(level), lend(strips), lend(part)
+    sums, rows = lend(sums), lend(rows)
     n_rows, n_columns = frame.shape
     limit = min(cimax, _ORDINARY)
     high = min(clip, MAX_CLIP)
-    strips = np.empty((2, min(n_columns, _WIDEST)), np.int16)
-    part = np.zeros((rebin, rows.shape[1]), np.int64)
     rows[:] = 0
     for macro_row in range(sums.shape[0]):
         first = macro_row * rebin
@@ -275,6 +270,30 @@ def rebin_frame(
                 for column in range(target.shape[1]):
                     target[row, column] += part[row, column]
                 target[row, ROW_MAX] = highest
+
+
+@njit(nogil=True, cache=True)
+def rebin_frame(
+    frame: U16, level: U16, cimax: int, clip: int, rebin: int, sums: I32, rows: I64
+) -> None:
+    """Subtract the pedestal, sum ``rebin x rebin`` pixels and gather statistics of each row.
+
+    :param frame: (rows, columns) uint16 [ADU].
+    :param level: (rows, columns) uint16, the pedestal mean [1/32 ADU] up to `MAX_LEVEL`, `DEFECT`
+        where ignored.
+    :param cimax: pixels of at least this [ADU] are saturated: counted and then ignored.
+    :param clip: residuals of at most this size [1/32 ADU] enter the clipped row statistics; at
+        most `MAX_CLIP`.
+    :param rebin: side of a macro-pixel, up to 8; macro-pixels at the far edges may be smaller.
+    :param sums: out, (macro rows, macro columns) int32, sums of residuals [1/32 ADU].
+    :param rows: out, (rows, 7) int64: pixels within the clip, their sum [1/32 ADU] and sum of
+        squares, raw sum [ADU] and sum of squares of all pixels, saturated pixels, highest pixel.
+        Sums of squares and raw sums are taken of the first row of each row of macro-pixels, and
+        are 0 in the others: they are for the frame as a whole, of which a fourth says enough.
+    """
+    strips = np.empty((2, min(frame.shape[1], _WIDEST)), np.int16)
+    part = np.empty((rebin, rows.shape[1]), np.int64)
+    _rebin(frame, level, cimax, clip, rebin, strips, part, sums, rows)
 
 
 @njit(nogil=True, cache=True)

@@ -113,7 +113,11 @@ def accumulate(
     :param total: in and out, (rows, columns) int64, their sum about `center`; `squares` likewise.
     """
     columns = center.shape[1]
-    used, part, part_squares = np.empty((3, columns), np.int32)
+    # Not three rows of one array: unpacked, they are not known to lie in one piece, and loops over
+    # them are not vectorized.
+    used = np.empty(columns, np.int32)
+    part = np.empty(columns, np.int32)
+    part_squares = np.empty(columns, np.int32)
     for row in range(first_row, end_row):
         used[:] = 0
         part[:] = 0

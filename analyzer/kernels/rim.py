@@ -52,11 +52,11 @@ def mark_tracks(
 
 @njit(nogil=True, cache=True)
 def trim_spots(
-    mark: U16, labels: I32, ys: I32, xs: I32, n: int, is_track: U8, fraction: float
+    marks: U16, labels: I32, ys: I32, xs: I32, n: int, is_track: U8, fraction: float
 ) -> int:
     """Take from spots what is less significant than a part of their peak.
 
-    :param mark: (rows, columns) uint16 of ``find_lit``.
+    :param marks: in and out, (n,) uint16 of ``find_lit``.
     :param labels: in and out, (rows, columns) int32.
     :param ys: in and out, rows of the `n` labelled macro-pixels; `xs` their columns.
     :param is_track: (clusters,) uint8: tracks stay as they are.
@@ -66,14 +66,15 @@ def trim_spots(
     least = np.zeros(is_track.shape[0])
     for index in range(n):
         label = labels[ys[index], xs[index]]
-        weight = fraction * (mark[ys[index], xs[index]] & WEIGHT)
+        weight = fraction * (marks[index] & WEIGHT)
         least[label - 1] = max(least[label - 1], weight)
     kept = 0
     for index in range(n):
         row = ys[index]
         column = xs[index]
         label = labels[row, column]
-        if is_track[label - 1] or (mark[row, column] & WEIGHT) >= least[label - 1]:
+        if is_track[label - 1] or (marks[index] & WEIGHT) >= least[label - 1]:
+            marks[kept] = marks[index]
             ys[kept] = row
             xs[kept] = column
             kept += 1

@@ -55,7 +55,11 @@ def average_tiles(
     """
     rows, columns = sums.shape
     down, across = tiles.shape
-    center, used, total = np.zeros((3, columns), np.int32)
+    # Not three rows of one array: unpacked, they are not known to lie in one piece, and loops over
+    # them are not vectorized.
+    center = np.zeros(columns, np.int32)
+    used = np.zeros(columns, np.int32)
+    total = np.zeros(columns, np.int32)
     for i in range(down):
         top, bottom = i * rows // down, (i + 1) * rows // down
         center[:] = 0

@@ -7,6 +7,7 @@ import numpy as np
 
 from analyzer.kernels.arrays import F32, I32, U16
 from analyzer.kernels.dbscan import SEED, WEIGHT
+from analyzer.kernels.detect import PART
 
 
 def correct(sums: I32, scale: F32, row_shift: F32) -> F32:
@@ -25,6 +26,12 @@ def flatten(value: F32, limit: float) -> F32:
     stack, centre = _stack(value), value[1:-1, 1:-1]
     mean = ((stack[:, :-2] + stack[:, 2:]) + (stack[:, 1:-1] - centre)) * np.float32(0.125)
     return np.pad(np.where(np.abs(centre - mean) > np.float32(limit), mean, centre), 1)
+
+
+def significance_of(significance: U16, unit: F32) -> F32:
+    """Return 1 / noise of the sum of 3x3 macro-pixels [1/ADU]; see the kernel."""
+    units = np.repeat(unit, PART, axis=1)[:, : significance.shape[1]]
+    return np.asarray(significance * units, np.float32)
 
 
 def mark(flat: F32, significance: F32, grow_sigma: float, min_neighbors_average: float) -> U16:

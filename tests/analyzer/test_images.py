@@ -214,7 +214,7 @@ def test_pixels_that_a_pedestal_does_not_know_take_no_part():
     scene.pedestal.mean[40:48, 40:48] = np.nan
     scene.pedestal.sigma[60, 60] = np.nan
     levels = prepare_levels(scene.pedestal, SETTINGS)
-    assert np.isfinite(levels.significance).all()
+    assert np.isfinite(levels.grid.unit).all()
     _, clusters = ImageAnalysis(levels, SETTINGS).analyze(frame)
     assert len(clusters) == 1
     assert clusters["sc_xmean"][0] == pytest.approx(120, abs=1)

@@ -9,6 +9,8 @@ from sklearn.cluster import DBSCAN
 from analyzer.frames import as_frame
 from analyzer.kernels import dbscan, detect, frame, measure, pedestal, rim
 from analyzer.kernels.pixels import NONE, gather_residuals
+from analyzer.kernels.search import search_frame
+from analyzer.levels import make_grid
 from analyzer.reference import dbscan as dbscan_twin
 from analyzer.reference import detect as detect_twin
 from analyzer.reference import frame as frame_twin
@@ -91,31 +93,69 @@ def test_defects_and_saturated_pixels_count_for_nothing():
     assert rows[:, frame.ROW_MAX].tolist() == [900, 5000, 110, 110]
 
 
-@given(seeds, st.integers(1, 20), st.integers(1, 24))
+@given(
+    seeds,
+    st.integers(1, 20),
+    st.one_of(st.integers(1, 24), st.integers(detect.PART - 2, 2 * detect.PART + 2)),
+    st.sampled_from([1500, 9000]),
+)
 @few
-def test_marks_agree_to_the_last_bit(seed, n_rows, n_columns):
+def test_marks_agree_to_the_last_bit(seed, n_rows, n_columns, brightest):
     random = np.random.default_rng(seed)
-    sums = random.integers(-4000, 9000, (n_rows, n_columns), dtype=np.int32)
+    sums = random.integers(-4000, brightest, (n_rows, n_columns), dtype=np.int32)
     scale = np.full(sums.shape, 1 / 512, np.float32)
     scale[random.random(sums.shape) < 0.05] = 0
+    scale[random.random(sums.shape) < 0.05] = 1 / 32
     shift = random.normal(0, 1, n_rows).astype(np.float32)
-    significance = np.full(sums.shape, 0.19, np.float32)
+    significance = random.normal(0.19, 0.02, sums.shape).astype(np.float32)
     significance[random.random(sums.shape) < 0.05] = 0
-    mark = np.zeros(sums.shape, np.uint16)
-    ys, xs = np.zeros((2, sums.size), np.int32)
-    light = np.zeros(n_rows, np.int64)
-    lit = detect.find_lit(sums, scale, shift, significance, 10.0, 3.0, 1.2, mark, ys, xs, light)
+    grid = make_grid(scale, 1 / 512, significance)
+    lit = room_for(sums)
+    n = detect.find_lit(sums, shift, *grid, 10.0, 3.0, 1.2, *lit)
     flat = detect_twin.flatten(detect_twin.correct(sums, scale, shift), 10.0)
-    np.testing.assert_array_equal(mark, detect_twin.mark(flat, significance, 3.0, 1.2))
-    np.testing.assert_array_equal(np.stack([ys, xs])[:, :lit], np.nonzero(mark))
-    np.testing.assert_array_equal(light, sums.sum(axis=1))
+    twin = detect_twin.mark(flat, detect_twin.significance_of(*grid[3:]), 3.0, 1.2)
+    np.testing.assert_array_equal(np.stack(lit[:2])[:, :n], np.nonzero(twin))
+    np.testing.assert_array_equal(lit[2][:n], twin[twin > 0])
+
+
+def room_for(sums):
+    return *np.zeros((2, sums.size), np.int32), np.zeros(sums.size, np.uint16)
+
+
+@given(seeds, st.integers(1, 30), st.integers(1, 70), st.sampled_from([1, 2, 4, 8]), st.booleans())
+@few
+def test_search_finds_what_its_steps_find(seed, n_rows, n_columns, rebin, is_bright):
+    random = np.random.default_rng(seed)
+    pixels, level = random_frame(random, n_rows, n_columns)
+    if is_bright:  # a row that does not tell its shift
+        pixels = pixels.copy()
+        pixels[random.integers(n_rows)] = 600
+        pixels = as_frame(pixels)
+    sums, rows = rebinned(pixels, level, 5000, 300, rebin)
+    shift = np.empty(n_rows, np.int64)
+    frame.find_shifts(rows, 96, shift)
+    padded = np.append(shift, np.repeat(shift[-1:], -n_rows % rebin))
+    row_shift = (padded.reshape(-1, rebin).mean(axis=1) / frame.SCALE).astype(np.float32)
+    scale = random.choice([1, 0.5, 0], sums.shape, p=[0.9, 0.05, 0.05]).astype(np.float32)
+    grid = make_grid(scale / 512, 1 / 512, random.normal(0.5, 0.1, sums.shape).astype(np.float32))
+    steps, once = room_for(sums), room_for(sums)
+    n = detect.find_lit(sums, row_shift, *grid, 10.0, 3.0, 1.2, *steps)
+    out = np.empty_like(sums), np.empty_like(rows), np.empty_like(shift), np.empty(len(sums), "i8")
+    found = search_frame(pixels, level, 5000, 300, rebin, 96, *grid, 10.0, 3.0, 1.2, *out, *once)
+    assert found == n
+    for mine, other in zip(out, (sums, rows, shift, sums.sum(axis=1)), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    for mine, other in zip(once, steps, strict=True):
+        np.testing.assert_array_equal(mine[:n], other[:n])
 
 
 def clustered(mark, eps, min_samples, is_cityblock=False):
     lit = np.argwhere(mark).astype(np.int32)
     ys, xs = np.ascontiguousarray(lit.T)
     labels, weights = np.zeros(mark.shape, np.int32), np.zeros(len(lit), np.int32)
-    count = dbscan.dbscan(mark, ys, xs, len(lit), eps, min_samples, labels, weights, is_cityblock)
+    count = dbscan.dbscan(
+        mark[ys, xs], ys, xs, len(lit), eps, min_samples, labels, weights, is_cityblock
+    )
     return labels, count, ys, xs, weights
 
 
@@ -153,8 +193,9 @@ def test_clusters_are_those_of_scikit_learn(seed, n_rows, n_columns, eps, min_sa
 
 def labelled(mark, min_size, max_clusters, width):
     labels, count, ys, xs, weights = clustered(mark, 1, 100)
+    marks = mark[ys, xs]
     count, n_core, dropped = dbscan.keep_clusters(
-        mark, ys, xs, len(ys), weights, 200, min_size, max_clusters, count, labels
+        marks, ys, xs, len(ys), weights, 200, min_size, max_clusters, count, labels
     )
     places = np.zeros((2, mark.size), np.int32)
     places[:, : len(ys)] = ys, xs
@@ -190,7 +231,7 @@ def test_clusters_with_seeds_are_kept_and_get_rims(
     rim.mark_tracks(cores, ys, xs, n_core, 5, 1.43, is_track)
     np.testing.assert_array_equal(is_track, rim_twin.mark_tracks(cores, 5, 1.43))
     trimmed, left = cores.copy(), np.stack([ys, xs])
-    n_left = rim.trim_spots(mark, trimmed, *left, n_core, is_track, 0.3)
+    n_left = rim.trim_spots(mark[ys, xs][:n_core], trimmed, *left, n_core, is_track, 0.3)
     np.testing.assert_array_equal(trimmed, rim_twin.trim_spots(mark, cores, is_track, 0.3))
     assert {(y, x) for y, x in left[:, :n_left].T} == {(y, x) for y, x in np.argwhere(trimmed)}
     assert n_core == np.count_nonzero(cores)

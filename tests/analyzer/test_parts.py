@@ -95,14 +95,15 @@ def test_a_file_that_fails_half_way_does_not_replace_the_old_one(tmp_path):
 WARM = """
 import numba, numpy as np
 from analyzer import warmup
-from analyzer.kernels import board, crossing, dbscan, detect, frame, measure
-from analyzer.kernels import pedestal, pieces, rim, tiles, triggers
-modules = (crossing, dbscan, detect, frame, measure, pedestal, pieces, rim)
+from analyzer.kernels import board, crossing, dbscan, frame, measure
+from analyzer.kernels import pedestal, pieces, rim, search, tiles, triggers
+modules = (crossing, dbscan, frame, measure, pedestal, pieces, rim)
 kernels = [
     k for m in modules for k in vars(m).values()
     if hasattr(k, "signatures") and k.py_func.__module__ == m.__name__
 ]
-kernels += [board.analyze_board, tiles.average_tiles, triggers.conclude_triggers]
+kernels += [board.analyze_board, search.search_frame, tiles.average_tiles]
+kernels += [triggers.conclude_triggers]
 def count():
     names = {k.py_func.__qualname__: len(k.signatures) for k in kernels}
     # What kernels call among themselves is compiled with them.
