@@ -93,7 +93,7 @@ EVENT: Final = np.dtype(
         (("flags, see EventFlag", "flags"), np.uint16),
         (("triggers of the digitizers in this event", "triggers"), np.uint16),
         (("those of them while the whole frame was exposed", "triggers_inside"), np.uint16),
-        (("mean of the raw pixels, every fourth row [ADU]", "image_mean"), np.float32),
+        (("mean of the raw pixels, every eighth row [ADU]", "image_mean"), np.float32),
         (("standard deviation of these pixels [ADU]", "image_sigma"), np.float32),
         (("highest raw pixel [ADU]", "image_max"), np.uint16),
         (("saturated pixels", "saturated"), np.uint32),

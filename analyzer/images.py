@@ -205,13 +205,13 @@ class ImageAnalysis:
         if self._cygno:
             eps, least, seed, edge = settings.dbscan_eps, settings.dbscan_minsamples, 1, 0.0
         is_cygno = self._cygno is not None
-        clusters = dbscan(marks, ys, xs, n_lit, eps, least, labels, weights, is_cygno)
-        join_near(labels, ys, xs, n_lit, settings.link_macro, clusters)
+        clusters, n = dbscan(marks, ys, xs, n_lit, eps, least, labels, weights, is_cygno)
+        join_near(labels, ys, xs, n, settings.link_macro, clusters)
         found, n_core, dropped = keep_clusters(
             marks,
             ys,
             xs,
-            n_lit,
+            n,
             weights,
             seed,
             settings.min_macro,
@@ -249,7 +249,7 @@ class ImageAnalysis:
         event = np.zeros(1, EVENT)
         rows = self._rows
         totals = [int(total) for total in rows.sum(axis=0)]
-        sampled = rows[:: self.levels.rebin]
+        sampled = rows[:: fk.SAMPLED * self.levels.rebin]
         pixels = len(sampled) * frame.shape[1]
         mean = totals[fk.ROW_RAW] / pixels
         event["image_mean"] = mean

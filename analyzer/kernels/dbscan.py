@@ -66,20 +66,21 @@ def dbscan(
     labels: I32,
     weights: I32,
     is_cityblock: bool = False,
-) -> int:
-    """Label lit macro-pixels.
+) -> tuple[int, int]:
+    """Label lit macro-pixels, and forget those that are noise.
 
     A macro-pixel whose neighbours up to `eps` away, itself among them, have together a weight of
     at least `min_samples` is a core. Cores within `eps` of each other are one cluster; others that
     are near a core belong to its cluster, to the lowest if there are more. Clusters are numbered
     from 1 as their first cores come in the raster.
 
-    :param marks: (n,) uint16, of the lit macro-pixels: their weight and `SEED`.
-    :param ys: rows of the `n` lit macro-pixels, in the order of the raster; `xs` their columns.
+    :param marks: in and out, (n,) uint16, of the lit macro-pixels: their weight and `SEED`.
+    :param ys: in and out, rows of the `n` lit macro-pixels, in the order of the raster, then of
+        those that have a label; `xs` their columns, and `marks` likewise.
     :param labels: in and out, (rows, columns) int32, of zeros; then the labels.
-    :param weights: out, sum of weights around each of the `n` lit macro-pixels.
+    :param weights: out, sum of weights around each of the macro-pixels that have a label.
     :param is_cityblock: distances are sums of rows and columns, not the larger of the two.
-    :returns: number of clusters.
+    :returns: numbers of clusters and of macro-pixels that have a label.
     """
     first = np.empty((n, 2 * eps + 1), np.int32)
     last = np.empty((n, 2 * eps + 1), np.int32)
@@ -114,16 +115,23 @@ def dbscan(
                 name[index] = clusters
             else:
                 name[index] = name[root]
+    is_core = weights[:n] >= min_samples
+    kept = 0
     for index in range(n):
         lowest = name[index]
-        if weights[index] < min_samples:
+        if not is_core[index]:
             for step in range(2 * eps + 1):
                 for other in range(first[index, step], last[index, step]):
-                    if weights[other] >= min_samples and (lowest == 0 or name[other] < lowest):
+                    if is_core[other] and (lowest == 0 or name[other] < lowest):
                         lowest = name[other]
         if lowest:
             labels[ys[index], xs[index]] = lowest
-    return clusters
+            ys[kept] = ys[index]
+            xs[kept] = xs[index]
+            marks[kept] = marks[index]
+            weights[kept] = weights[index]
+            kept += 1
+    return clusters, kept
 
 
 @njit(nogil=True, cache=True)
@@ -143,9 +151,9 @@ def keep_clusters(
 
     A seed has the bit `SEED` in its mark, and at least `seed_weight` around it.
 
-    :param marks: in and out, (n,) uint16, of the lit macro-pixels.
-    :param ys: in and out, rows of the `n` lit macro-pixels, then of those that keep a label; `xs`
-        their columns.
+    :param marks: in and out, (n,) uint16, of the labelled macro-pixels.
+    :param ys: in and out, rows of the `n` labelled macro-pixels, then of those that keep a label;
+        `xs` their columns.
     :param weights: sums of weights of ``dbscan``.
     :param labels: in and out, (rows, columns) int32.
     :returns: (clusters, labelled macro-pixels, whether clusters were dropped for their number).

@@ -58,13 +58,6 @@ def _correct_odd(
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _copy(values: F32, target: F32) -> None:
-    """Copy a row: a loop is several times faster than the assignment of a slice."""
-    for column in range(target.shape[0]):
-        target[column] = values[column]
-
-
-@njit(nogil=True, cache=True, inline="always")
 def _may_be_lit(column_sum: F32, least: float, n: int) -> bool:
     """Tell whether the sum of any 3x3 macro-pixels is above `least`."""
     left, middle, right = column_sum[:n], column_sum[1 : n + 1], column_sum[2 : n + 2]
@@ -178,43 +171,43 @@ def find_lit(
     :returns: how many there are.
     """
     rows, columns = sums.shape
-    value = np.zeros((3, columns + 2), np.float32)
-    flat = np.zeros((3, columns + 2), np.float32)
-    far = np.zeros(3, np.int64)
+    # Five rows as they are, five flattened ones; `place` tells which of the two holds a row.
+    lines = np.zeros((10, columns + 2), np.float32)
+    place = np.arange(5)
+    far = np.zeros(5, np.int64)
     column_sum = np.zeros(columns + 2, np.float32)
     sigmas = np.zeros(columns, np.float32)
     limit = 0.5 * spike_adu
     n = 0
     for step in range(rows + 2):
         # Row `step` is corrected, the one above flattened, that above searched.
-        here = step % 3
-        above = (step + 2) % 3
+        here = step % 5
+        above, beyond = (step + 4) % 5, (step + 3) % 5
+        place[here] = here
         if step < rows:
             begin, end = odd[step], odd[step + 1]
-            far[here] = _correct(sums[step], full, row_shift[step], limit, value[here])
+            far[here] = _correct(sums[step], full, row_shift[step], limit, lines[here])
             far[here] += _correct_odd(
                 sums[step],
                 odd[rows + 1 + begin : rows + 1 + end],
                 odd_scale[begin:end],
                 row_shift[step],
                 limit,
-                value[here],
+                lines[here],
             )
         else:
-            value[here] = 0
+            lines[here] = 0
             far[here] = 0
-        if step == 0 or step == rows + 1:  # the rim
-            flat[above] = 0
-        elif far.any():
-            _stack(value[(step + 1) % 3], value[above], value[here], column_sum)
-            _flatten(value[above], column_sum, spike_adu, flat[above])
-        else:  # no difference can be that large
-            _copy(value[above], flat[above])
+        if 0 < step <= rows and far[here] + far[above] + far[beyond]:
+            # Otherwise no difference can be that large.
+            _stack(lines[beyond], lines[above], lines[here], column_sum)
+            _flatten(lines[above], column_sum, spike_adu, lines[5 + above])
+            place[above] = 5 + above
         row = step - 2
         if row < 0:
             continue
-        centre = flat[row % 3]
-        _stack(flat[(row + 2) % 3], centre, flat[(row + 1) % 3], column_sum)
+        centre = lines[place[beyond]]
+        _stack(lines[place[(step + 2) % 5]], centre, lines[place[above]], column_sum)
         for index in range(unit.shape[1]):
             start = index * PART
             part = sigmas[start : start + PART]

@@ -31,6 +31,10 @@ MAX_LEVEL = 1791 * SCALE
 MAX_CLIP = 1023
 """Largest clip [1/32 ADU]: squares of `_WIDEST` residuals then fit into 32 bits."""
 
+SAMPLED = 2
+"""Sums of squares and of raw values are taken of one row in so many rows of macro-pixels: they are
+for the frame as a whole, of which an eighth says enough, its noise to 0.1 %."""
+
 ROW_USED, ROW_SUM, ROW_SQUARES, ROW_RAW, ROW_RAW_SQUARES, ROW_SATURATED, ROW_MAX = range(7)
 """Columns of the row statistics; see `rebin_frame`."""
 
@@ -168,7 +172,7 @@ def _add_ordinary(
         statistics[ROW_USED] = used
         statistics[ROW_SATURATED] = 0
         statistics[ROW_MAX] = highest
-        if is_first:
+        if row % (SAMPLED * rebin) == 0:
             total, squares, raw, raw_squares = _sum_squares(kept, values)
             statistics[ROW_SUM] = total
             statistics[ROW_SQUARES] = squares
@@ -206,12 +210,12 @@ def _add_bright(
     for row in range(first, end):
         statistics = rows[row - first]
         statistics[:] = 0
-        is_first = row == first
+        is_sampled = row % (SAMPLED * rebin) == 0
         for column in range(start, stop):
             value = np.int64(frame[row, column])
             pedestal = np.int64(level[row, column])
             statistics[ROW_MAX] = max(statistics[ROW_MAX], value)
-            if is_first:
+            if is_sampled:
                 statistics[ROW_RAW] += value
                 statistics[ROW_RAW_SQUARES] += value * value
             if value >= cimax:
@@ -222,7 +226,7 @@ def _add_bright(
                 if -clip <= residual <= clip:
                     statistics[ROW_USED] += 1
                     statistics[ROW_SUM] += residual
-                    if is_first:
+                    if is_sampled:
                         statistics[ROW_SQUARES] += residual * residual
 
 
@@ -288,8 +292,8 @@ def rebin_frame(
     :param sums: out, (macro rows, macro columns) int32, sums of residuals [1/32 ADU].
     :param rows: out, (rows, 7) int64: pixels within the clip, their sum [1/32 ADU] and sum of
         squares, raw sum [ADU] and sum of squares of all pixels, saturated pixels, highest pixel.
-        Sums of squares and raw sums are taken of the first row of each row of macro-pixels, and
-        are 0 in the others: they are for the frame as a whole, of which a fourth says enough.
+        Sums of squares and raw sums are taken of the first row of each second row of macro-pixels
+        (`SAMPLED`), and are 0 in the others.
     """
     strips = np.empty((2, min(frame.shape[1], _WIDEST)), np.int16)
     part = np.empty((rebin, rows.shape[1]), np.int64)

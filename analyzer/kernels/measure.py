@@ -10,6 +10,7 @@ from analyzer.kernels.frame import (
     ROW_SQUARES,
     ROW_SUM,
     ROW_USED,
+    SAMPLED,
     SCALE,
 )
 from analyzer.kernels.pixels import NONE
@@ -59,7 +60,7 @@ def exclude_clusters(
                     if -high <= residual <= high:
                         rows[row, ROW_USED] -= 1
                         rows[row, ROW_SUM] -= residual
-                        if row % rebin == 0:
+                        if row % (SAMPLED * rebin) == 0:
                             rows[row, ROW_SQUARES] -= residual * residual
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from analyzer.kernels.arrays import I32, I64, U16
-from analyzer.kernels.frame import DEFECT, ROW_SUM, ROW_USED, SCALE
+from analyzer.kernels.frame import DEFECT, ROW_SUM, ROW_USED, SAMPLED, SCALE
 
 
 def rebin_frame(frame: U16, level: U16, cimax: int, clip: int, rebin: int) -> tuple[I32, I64]:
@@ -16,13 +16,13 @@ def rebin_frame(frame: U16, level: U16, cimax: int, clip: int, rebin: int) -> tu
     blocks = padded.reshape(padded.shape[0] // rebin, rebin, padded.shape[1] // rebin, rebin)
     inside = valid & (np.abs(residual) <= clip)
     kept = np.where(inside, residual, 0)
-    is_first = np.arange(rows) % rebin == 0
+    is_sampled = np.arange(rows) % (SAMPLED * rebin) == 0
     statistics = [
         inside.sum(axis=1),
         kept.sum(axis=1),
-        np.where(is_first, (kept**2).sum(axis=1), 0),
-        np.where(is_first, values.sum(axis=1), 0),
-        np.where(is_first, (values**2).sum(axis=1), 0),
+        np.where(is_sampled, (kept**2).sum(axis=1), 0),
+        np.where(is_sampled, values.sum(axis=1), 0),
+        np.where(is_sampled, (values**2).sum(axis=1), 0),
         (values >= cimax).sum(axis=1),
         values.max(axis=1),
     ]

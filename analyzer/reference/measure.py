@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.kernels.arrays import F32, I32, I64, U16
-from analyzer.kernels.frame import DEFECT, ROW_SQUARES, ROW_SUM, ROW_USED, SCALE
+from analyzer.kernels.frame import DEFECT, ROW_SQUARES, ROW_SUM, ROW_USED, SAMPLED, SCALE
 from analyzer.kernels.pixels import NONE
 
 Mask = npt.NDArray[np.bool_]
@@ -27,7 +27,8 @@ def exclude_clusters(
     rest = rows.copy()
     rest[:, ROW_USED] -= inside.sum(axis=1)
     rest[:, ROW_SUM] -= kept.sum(axis=1)
-    rest[::rebin, ROW_SQUARES] -= (kept[::rebin] ** 2).sum(axis=1)
+    step = SAMPLED * rebin
+    rest[::step, ROW_SQUARES] -= (kept[::step] ** 2).sum(axis=1)
     return rest
 
 

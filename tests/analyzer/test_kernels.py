@@ -153,10 +153,12 @@ def clustered(mark, eps, min_samples, is_cityblock=False):
     lit = np.argwhere(mark).astype(np.int32)
     ys, xs = np.ascontiguousarray(lit.T)
     labels, weights = np.zeros(mark.shape, np.int32), np.zeros(len(lit), np.int32)
-    count = dbscan.dbscan(
-        mark[ys, xs], ys, xs, len(lit), eps, min_samples, labels, weights, is_cityblock
+    marks = mark[ys, xs]
+    count, kept = dbscan.dbscan(
+        marks, ys, xs, len(lit), eps, min_samples, labels, weights, is_cityblock
     )
-    return labels, count, ys, xs, weights
+    np.testing.assert_array_equal(marks[:kept], mark[ys[:kept], xs[:kept]])
+    return labels, count, ys[:kept].copy(), xs[:kept].copy(), weights[:kept].copy()
 
 
 def random_marks(seed, n_rows, n_columns):
@@ -182,13 +184,15 @@ def test_clusters_are_those_of_scikit_learn(seed, n_rows, n_columns, eps, min_sa
     labels, count, ys, xs, weights = clustered(mark, eps, min_samples, is_cityblock)
     twin, around = dbscan_twin.dbscan(mark, eps, min_samples, is_cityblock)
     np.testing.assert_array_equal(labels, twin)
-    np.testing.assert_array_equal(weights, around)
+    lit = np.nonzero(mark)
+    np.testing.assert_array_equal(weights, around[labels[lit] > 0])
+    np.testing.assert_array_equal([ys, xs], np.nonzero(labels))
     assert count == labels.max(initial=0)
-    if len(ys):
+    if lit[0].size:
         peer = DBSCAN(eps=eps, min_samples=min_samples, metric=metric)
-        points = np.stack([ys, xs], axis=1)
-        expected = peer.fit(points, sample_weight=mark[ys, xs] & dbscan.WEIGHT).labels_ + 1
-        np.testing.assert_array_equal(labels[ys, xs], expected)
+        points = np.stack(lit, axis=1)
+        expected = peer.fit(points, sample_weight=mark[lit] & dbscan.WEIGHT).labels_ + 1
+        np.testing.assert_array_equal(labels[lit], expected)
 
 
 def labelled(mark, min_size, max_clusters, width):
@@ -255,8 +259,8 @@ def test_clusters_with_seeds_are_kept_and_get_rims(
 )
 def test_cores_have_weight_around_them_and_take_their_neighbours(rows, eps, min_samples, labels):
     mark = np.array([[int(c) if c != "." else 0 for c in row] for row in rows], np.uint16)
-    found, _, ys, xs, _ = clustered(mark, eps, min_samples)
-    assert found[ys, xs].tolist() == labels
+    found = clustered(mark, eps, min_samples)[0]
+    assert found[np.nonzero(mark)].tolist() == labels
 
 
 @given(seeds, st.integers(8, 40), st.integers(8, 40), st.sampled_from([2, 4]))
