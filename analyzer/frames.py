@@ -20,6 +20,9 @@ def as_frame(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
     >>> as_frame(np.zeros((2, 3), np.uint16)).flags.writeable
     False
     """
+    flags = pixels.flags
+    if pixels.dtype == np.uint16 and flags.c_contiguous and flags.aligned and not flags.writeable:
+        return pixels
     frame = np.require(pixels, np.uint16, ("C_CONTIGUOUS", "ALIGNED")).view()
     frame.flags.writeable = False
     return frame

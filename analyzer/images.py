@@ -52,7 +52,6 @@ class ImageAnalysis:
         self._shift_limit = round(settings.row_limit_adu * fk.SCALE)
         self._sums = np.zeros(macro, np.int32)
         self._rows = np.zeros((rows, 7), np.int64)
-        self._row_light = np.zeros(macro[0], np.int64)
         self._shift = np.zeros(rows, np.int64)
         room = macro[0] * macro[1]
         self._lit = (
@@ -148,7 +147,7 @@ class ImageAnalysis:
         settings, levels = self.settings, self.levels
         clear_labels(self._labels, *self._lit[:2], self._labelled)
         self._labelled = 0
-        n_lit = search_frame(
+        n_lit, total = search_frame(
             frame,
             levels.level,
             settings.cimax,
@@ -162,12 +161,11 @@ class ImageAnalysis:
             self._sums,
             self._rows,
             self._shift,
-            self._row_light,
             *self._lit,
         )
         if self._cygno:
             n_lit = self._cygno.list_points(frame, *self._lit)
-        light = float(self._row_light.sum()) / fk.SCALE
+        light = total / fk.SCALE
         is_spark = light > SPARK_MEAN_ADU * frame.size + SPARK_SUM_ADU
         found, n_core, n, complete = 0, 0, 0, True
         if not is_spark:

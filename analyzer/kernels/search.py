@@ -23,14 +23,14 @@ def average_shifts(shift: I64, rebin: int, row_shift: F32) -> None:
 
 
 @njit(nogil=True, cache=True)
-def sum_rows(sums: I32, row_light: I64) -> None:
-    """Sum each row."""
+def sum_light(sums: I32) -> int:
+    """Sum all macro-pixels."""
+    total = np.int64(0)
     for row in range(sums.shape[0]):
         values = sums[row]
-        total = np.int64(0)
         for column in range(values.shape[0]):
             total += values[column]
-        row_light[row] = total
+    return int(total)
 
 
 @njit(nogil=True, cache=True)
@@ -52,24 +52,22 @@ def search_frame(
     sums: I32,
     rows: I64,
     shift: I64,
-    row_light: I64,
     ys: I32,
     xs: I32,
     marks: U16,
-) -> int:
+) -> tuple[int, int]:
     """Rebin a frame and list its lit macro-pixels: see `rebin_frame`, `find_shifts`, `find_lit`.
 
     :param shift_limit: largest shift of a row [1/32 ADU].
     :param sums: out, and `rows`, of `rebin_frame`; `shift`, (rows,) int64, of `find_shifts`.
-    :param row_light: out, (macro rows,) int64, sum of each row of `sums`.
-    :returns: how many macro-pixels are lit.
+    :returns: how many macro-pixels are lit, and the sum of all [1/32 ADU].
     """
     rebin_frame(frame, level, cimax, clip, rebin, sums, rows)
     find_shifts(rows, shift_limit, shift)
     row_shift = np.empty(sums.shape[0], np.float32)
     average_shifts(shift, rebin, row_shift)
-    sum_rows(sums, row_light)
-    return find_lit(
+    light = sum_light(sums)
+    n = find_lit(
         sums,
         row_shift,
         full,
@@ -84,3 +82,4 @@ def search_frame(
         xs,
         marks,
     )
+    return n, light

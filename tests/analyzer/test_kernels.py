@@ -140,10 +140,12 @@ def test_search_finds_what_its_steps_find(seed, n_rows, n_columns, rebin, is_bri
     grid = make_grid(scale / 512, 1 / 512, random.normal(0.5, 0.1, sums.shape).astype(np.float32))
     steps, once = room_for(sums), room_for(sums)
     n = detect.find_lit(sums, row_shift, *grid, 10.0, 3.0, 1.2, *steps)
-    out = np.empty_like(sums), np.empty_like(rows), np.empty_like(shift), np.empty(len(sums), "i8")
-    found = search_frame(pixels, level, 5000, 300, rebin, 96, *grid, 10.0, 3.0, 1.2, *out, *once)
-    assert found == n
-    for mine, other in zip(out, (sums, rows, shift, sums.sum(axis=1)), strict=True):
+    out = np.empty_like(sums), np.empty_like(rows), np.empty_like(shift)
+    found, light = search_frame(
+        pixels, level, 5000, 300, rebin, 96, *grid, 10.0, 3.0, 1.2, *out, *once
+    )
+    assert (found, light) == (n, sums.sum())
+    for mine, other in zip(out, (sums, rows, shift), strict=True):
         np.testing.assert_array_equal(mine, other)
     for mine, other in zip(once, steps, strict=True):
         np.testing.assert_array_equal(mine[:n], other[:n])
