@@ -15,6 +15,7 @@ from analyzer.online_run import OnlineRun
 from analyzer.quality_consumer import QualityConsumer
 from analyzer.quantities import CAMERA_QUANTITIES, MAX_CAMERAS, QUANTITIES, camera_variable
 from analyzer.stream import SCHEMA
+from analyzer.surroundings import live_percent
 from experiment.client import Client
 from experiment.constants import EQ_PERIODIC, RO_ALWAYS
 
@@ -139,7 +140,7 @@ class Publisher:
         rate = max(0, mark.analyzed - self._mark.analyzed) / passed_s
         kilobytes = max(0, mark.bytes - self._mark.bytes) / passed_s / 1000
         self._mark = mark
-        known = run.consumers.variables()
+        known = {**run.consumers.variables(), "Live time %": live_percent(self._client)}
         quality = run.consumers.find(QualityConsumer)
         cameras = quality.cameras() if quality else {}
         self._set_variables(

@@ -12,6 +12,7 @@ from analyzer.consumer import Consumer, Rows
 from analyzer.dtypes import FIGURES_ROW
 from analyzer.figures import camera_figures, figures_of
 from analyzer.limits import limits_of
+from analyzer.measure import FE55_KEV
 from analyzer.quality import RunQuality
 from analyzer.quantities import CAMERA_QUANTITIES, MAX_CAMERAS, QUANTITIES, camera_variable
 from analyzer.recent import RecentQuality
@@ -63,6 +64,7 @@ class QualityConsumer(Consumer):
             **slow,
             "55Fe peak ADU": self._fit.mean,
             "55Fe resolution %": 100 * self._fit.resolution,
+            "Light yield ADU": self._fit.mean / FE55_KEV,
         }
 
     def cameras(self) -> Mapping[int, Mapping[str, float]]:

@@ -88,6 +88,10 @@ QUANTITIES: Final = (
         0.0, 30.0, "gas purity, GEM voltages, focus",
     ),
     Quantity(
+        "Light yield ADU", "light_yield_adu_per_kev", "ADU/keV", "55Fe line over 5.9 keV",
+        1350.0, 2700.0, "GEM voltages, gas, source",
+    ),
+    Quantity(
         "PMT noise", "pmt_noise_counts", "ADC counts", "noise of the PMT waveforms",
         0.0, 10.0, "DRS4 tables set? cables, PMT HV",
     ),
@@ -102,6 +106,10 @@ QUANTITIES: Final = (
     Quantity(
         "Trigger rate Hz", "trigger_rate_hz", "Hz", "triggers of the last events",
         0.0, 100.0, "thresholds, PMT HV, light leak",
+    ),
+    Quantity(
+        "Live time %", "live_percent", "%", "live time over live and dead time",
+        20.0, 100.0, "frontend: exposure, rate, lost frames",
     ),
     Quantity(
         "Gas pressure mbar", "gas_pressure_mbar", "mbar", "pressure of the gas",

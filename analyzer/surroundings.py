@@ -68,6 +68,18 @@ def events_sent(client: Client, run_number: int) -> int | None:
     return sum(sent) if sent else None
 
 
+def live_percent(client: Client) -> float:
+    """Return the lowest live time that a trigger frontend shows now [%], nan if none does."""
+    names = client.odb_get("/Equipment", recurse_dir=False)
+    shown = [
+        look_up(client, f"/Equipment/{name}/Variables/Live time %")
+        for name in names
+        if is_trigger_equipment(name)
+    ]
+    known = [float(value) for value in shown if isinstance(value, int | float)]
+    return min(known) if known else float("nan")
+
+
 def run_file(client: Client) -> Path | None:
     """Return the file that the logger wrote, None if it wrote none."""
     name = look_up(client, "/Logger/Channels/0/Settings/Current filename")

@@ -148,6 +148,11 @@ class RunRecord:
         each = f" ({' + '.join(map(str, boards))})" if len(boards) > 1 else ""
         return f"{self.triggers_read} triggers{each}"
 
+    @property
+    def live_percent(self) -> float:
+        """Live time over live and dead time [%], 0 if nothing was taken yet."""
+        return 100 * self.live_time_s / ((self.live_time_s + self.dead_time_s) or 1.0)
+
     def summary(self) -> str:
         """Return the one line for the message log."""
         parts = [

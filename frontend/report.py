@@ -96,6 +96,7 @@ class OperatorReport:
             {
                 "Rate Hz": rate,
                 "Ring level %": 100 * level,
+                "Live time %": record.live_percent,
                 "Frames acquired": record.frames_acquired,
                 "Frames lost": record.frames_lost,
                 "Events incomplete": record.events_incomplete,

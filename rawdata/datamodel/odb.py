@@ -149,6 +149,7 @@ _OTHERS: Final = (
         for name, tid, meaning, unit in (
             ("Rate Hz", Tid.DOUBLE, "Events sent per second", "Hz"),
             ("Ring level %", Tid.DOUBLE, "Part of the ring that holds frames", "%"),
+            ("Live time %", Tid.DOUBLE, "Live time over live and dead time, so far", "%"),
             ("Frames acquired", Tid.INT, "As in Run, so far", ""),
             ("Frames lost", Tid.INT, "As in Run, so far", ""),
             ("Events incomplete", Tid.INT, "As in Run, so far", ""),

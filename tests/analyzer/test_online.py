@@ -1,6 +1,7 @@
 """The analyzer as a process of a real experiment: all events, the same numbers, in nobody's way."""
 
 import json
+import math
 import os
 import re
 import select
@@ -273,6 +274,10 @@ def test_a_quantity_beyond_its_limit_raises_one_alarm_until_it_is_well_again(ben
         wait_until(is_met, 30, what)
 
     run, events, sent = bench.begin(), physics(100_000), 0
+    on(lambda: math.isnan(bench.odb("Variables/Live time %")), "no live time, as no frontend says")
+    bench.client.odb_set("/Equipment/Trigger/Variables/Live time %", 97.5)
+    bench.client.odb_set("/Equipment/Trigger01/Variables/Live time %", 61.5)
+    on(lambda: bench.odb("Variables/Live time %") == 61.5, "the lowest live time")
     bench.client.odb_set(f"{limit}/Violations", 1)
     bench.client.odb_set(f"{limit}/High", 1.0)
     on(lambda: "beyond limits: Noise" in bench.odb("Common/Status"), "the alarm")

@@ -114,6 +114,7 @@ def test_frames_and_triggers_travel_to_the_buffer(rigs: list[Rig]) -> None:
     assert record.contradictions() == []
     assert (record.events_sent, record.frames_acquired, record.triggers_read) == (3, 3, 3)
     assert (record.live_time_s, record.dead_time_s) == (0.0018, 0.0012)
+    assert record.live_percent == pytest.approx(60)
     assert rig.cameras[0].is_stopped
     assert board.is_stopped
 

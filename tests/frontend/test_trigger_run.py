@@ -59,6 +59,7 @@ def test_a_run_has_exactly_the_events_asked_for(world: World) -> None:
     assert record["Run number"] == world.get("/Runinfo/Run number")
     assert record["Live time s"] == pytest.approx(12 * 0.01)
     assert record["Dead time s"] == pytest.approx(12 * 0.01)
+    assert world.get(f"{TRIGGER}/Variables/Live time %") == pytest.approx(50)
     assert world.get(f"{TRIGGER}/Statistics/Events sent") == 12
     in_events = sum(board.triggers for e in events for board in digitizer.decode(e)[0].boards)
     assert record["Triggers in events"] == in_events > 0
