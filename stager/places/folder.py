@@ -71,6 +71,10 @@ class FolderPlace:
         """Copy what is not there yet, and read it back."""
         target = self._root / subject.key
         with self._translated(target):
+            # Of a stager that was killed, perhaps when the copy had its name already; the claim is
+            # ours.
+            for left in _left_over(target):
+                left.unlink(missing_ok=True)
             if not os.path.lexists(target):
                 self._copy(subject, target, watch)
             reached("object-done")
@@ -110,8 +114,6 @@ class FolderPlace:
                 f"{subject.contents.size_bytes} bytes, {free} are free; make room there"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
-        for left in _left_over(target):
-            left.unlink(missing_ok=True)  # of a stager that was killed; the claim is ours
         temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             watch.begin(f"copying {subject.name}", subject.contents.size_bytes)
@@ -152,6 +154,8 @@ class FolderPlace:
 
 def _left_over(target: Path) -> list[Path]:
     """Return temporary files of a copy, and not those of others whose names begin as its does."""
+    if not target.parent.is_dir():
+        return []
     name = re.compile(re.escape(f".{target.name}.") + r"\d+\.part")
     return [path for path in target.parent.iterdir() if name.fullmatch(path.name)]
 

@@ -69,7 +69,9 @@ def test_any_frame_comes_back_as_it_was_or_is_refused(
     compressed = codec.encode(frame, method)
     assert np.array_equal(frame, original)
     if compressed is None:
-        assert content in ("random", "ramp") or frame.nbytes < 2000
+        # The fast method has room for few pixels that stand out, and a header for each block.
+        may_refuse = ("random", "ramp", *(("wide noise", "one pixel") if method == "fast" else ()))
+        assert content in may_refuse or frame.nbytes < 2000
         return
     assert compressed.size_bytes < frame.nbytes
     bank = bank_of(frame, method)

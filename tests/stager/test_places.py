@@ -368,10 +368,14 @@ def test_killed_at(folder: Folder, tape: Tape, second: Path, data: Path, step: s
     assert folder.objects() == {NAME: path.stat().st_size}
 
 
+@pytest.mark.parametrize("is_there", [False, True])
 def test_what_a_copy_has_left_is_removed_and_not_that_of_its_sidecar(
-    folder: Folder, second: Path
+    folder: Folder, second: Path, is_there: bool
 ) -> None:
-    """Both may be copied at once, and the name of one begins as that of the other."""
+    """Both may be copied at once, and the name of one begins as that of the other.
+
+    A stager may be killed when its copy has its name already, and the temporary one still.
+    """
     configure_places(folder, nas={"kind": "folder", "folder": str(second)})
     path = write_run(folder.data, 1, events=1, size_bytes=1000)
     path.with_name(f"{path.name}.crc32c").unlink()
@@ -380,6 +384,8 @@ def test_what_a_copy_has_left_is_removed_and_not_that_of_its_sidecar(
     ours, another = there / f".{path.name}.123.part", there / f".{path.name}.crc32c.123.part"
     ours.touch()
     another.touch()
+    if is_there:
+        shutil.copy(path, there)
     assert complaints(folder.stage()) == []
     assert {p.name for p in there.iterdir()} == {path.name, another.name}
 
