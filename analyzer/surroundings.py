@@ -69,12 +69,17 @@ def events_sent(client: Client, run_number: int) -> int | None:
 
 
 def live_percent(client: Client) -> float:
-    """Return the lowest live time that a trigger frontend shows now [%], nan if none does."""
+    """Return the lowest live time that a trigger frontend shows now [%], nan if none does.
+
+    Of a frontend that is not running, what the ODB holds is of an earlier run.
+    """
     names = client.odb_get("/Equipment", recurse_dir=False)
+    paths = [f"/Equipment/{name}" for name in names if is_trigger_equipment(name)]
+    running = {entry.get("Name") for entry in client.odb_get("/System/Clients").values()}
     shown = [
-        look_up(client, f"/Equipment/{name}/Variables/Live time %")
-        for name in names
-        if is_trigger_equipment(name)
+        look_up(client, f"{path}/Variables/Live time %")
+        for path in paths
+        if look_up(client, f"{path}/Common/Frontend name") in running
     ]
     known = [float(value) for value in shown if isinstance(value, int | float)]
     return min(known) if known else float("nan")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analyzer.online import CLIENT_NAME
 from analyzer.results import open_results
 from analyzer.summary import read_summary, summary_path
 from experiment.constants import STATE_STOPPED, TR_START
@@ -275,8 +276,13 @@ def test_a_quantity_beyond_its_limit_raises_one_alarm_until_it_is_well_again(ben
 
     run, events, sent = bench.begin(), physics(100_000), 0
     on(lambda: math.isnan(bench.odb("Variables/Live time %")), "no live time, as no frontend says")
-    bench.client.odb_set("/Equipment/Trigger/Variables/Live time %", 97.5)
-    bench.client.odb_set("/Equipment/Trigger01/Variables/Live time %", 61.5)
+    for name, program, percent in (
+        ("Trigger", CLIENT_NAME, 97.5),
+        ("Trigger01", CLIENT_NAME, 61.5),
+        ("Trigger02", "gone", 5.0),  # of an earlier run
+    ):
+        bench.client.odb_set(f"/Equipment/{name}/Common/Frontend name", program)
+        bench.client.odb_set(f"/Equipment/{name}/Variables/Live time %", percent)
     on(lambda: bench.odb("Variables/Live time %") == 61.5, "the lowest live time")
     bench.client.odb_set(f"{limit}/Violations", 1)
     bench.client.odb_set(f"{limit}/High", 1.0)
