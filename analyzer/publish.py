@@ -124,8 +124,9 @@ class Publisher:
         if self._status == (text, color):
             return
         self._status = (text, color)
-        self._client.odb_set(f"{PATH}/Common/Status", _text(text, _STATUS_BYTES))
+        # The text last: who sees it finds the colour that belongs to it.
         self._client.odb_set(f"{PATH}/Common/Status color", _text(color, _NAME_BYTES))
+        self._client.odb_set(f"{PATH}/Common/Status", _text(text, _STATUS_BYTES))
 
     def begin(self) -> None:
         """Count from zero: a run begins."""

@@ -134,8 +134,9 @@ class Equipment:
             return
         self._status = (text, color)
         path = f"{self.path}/Common"
-        self._client.odb_set(f"{path}/Status", string_value(text, _STATUS_BYTES))
+        # The text last: who sees it finds the colour that belongs to it.
         self._client.odb_set(f"{path}/Status color", string_value(color, _NAME_BYTES))
+        self._client.odb_set(f"{path}/Status", string_value(text, _STATUS_BYTES))
 
     def set_variables(self, values: dict[str, Any]) -> None:
         """Write values below ``Variables``; other keys there stay."""

@@ -3,6 +3,7 @@
 import importlib
 import os
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -28,6 +29,30 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 10.0, what: s
         if time.monotonic() > end:
             pytest.fail(f"waited {timeout_s} s in vain for {what or condition}")
         time.sleep(0.005)
+
+
+def suspend(pid: int) -> None:
+    """Stop a program (SIGSTOP) while it holds no record lock, which all others would wait for."""
+
+    def stopped_without_lock() -> bool:
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: _state(pid) == "T", what=f"process {pid} to stop")
+        if not _holds_lock(pid):
+            return True
+        os.kill(pid, signal.SIGCONT)
+        return False
+
+    wait_until(stopped_without_lock, what=f"process {pid} to stop without a lock")
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+
+
+def _holds_lock(pid: int) -> bool:
+    """Tell from the kernel's table: ``1: POSIX  ADVISORY  WRITE 3705 fe:00:2147967 0 EOF``."""
+    table = Path("/proc/locks").read_text(encoding="ascii")
+    return any(line.split()[1:5:3] == ["POSIX", str(pid)] for line in table.splitlines())
 
 
 def free_port() -> int:

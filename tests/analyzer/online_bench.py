@@ -71,6 +71,11 @@ class Bench:
         self.client.odb_set("/Equipment/Trigger/Run", {"Run number": run, "Events sent": sent})
         self.client.stop_run()
 
+    def end_run_left_over(self):
+        """End the run of a test that failed in it, so that the next one begins its own."""
+        if self.client.odb_get("/Runinfo/State") != STATE_STOPPED:
+            self.client.stop_run()
+
     def ask(self, verb, **arguments):
         """Ask as the operator page does."""
         analyzer = self.client.connect_to_other_client(CLIENT_NAME)
@@ -122,8 +127,7 @@ def running(folder):
         try:
             yield bench
         finally:
-            if bench.client.odb_get("/Runinfo/State") != STATE_STOPPED:
-                bench.client.stop_run()
+            bench.end_run_left_over()
             bench.client.disconnect()
 
 

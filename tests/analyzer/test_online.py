@@ -26,15 +26,21 @@ from rawdata.runfile import RunFile
 from tests.analyzer.online_bench import PATH, physics, running
 from tests.analyzer.run_making import TIME, make_event, one_board
 from tests.analyzer.scenes import make_scene
-from tests.conftest import wait_until
+from tests.conftest import suspend, wait_until
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
+def shared(tmp_path_factory):
     with running(tmp_path_factory.mktemp("online")) as made:
         made.start_logger()
         made.start_analyzer()
         yield made
+
+
+@pytest.fixture
+def bench(shared):
+    yield shared
+    shared.end_run_left_over()
 
 
 def test_recorded_run_gives_online_what_it_gives_from_file(bench, data, tmp_path):
@@ -75,7 +81,7 @@ def test_events_that_were_overwritten_unread_are_completed_from_file(bench, tmp_
     made = list(physics(400))
     bench.send(made[:5])
     wait_until(lambda: bench.odb("Variables/Events seen") >= 5, 20, "first events")
-    os.kill(bench.analyzer.pid, signal.SIGSTOP)
+    suspend(bench.analyzer.pid)
     try:
         bench.send(made[5:390])
     finally:

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from experiment.constants import GET_ALL, GET_NONBLOCKING
 from experiment.errors import MidasError
 from experiment.standalone import segment
 from experiment.standalone.buffer import EventBuffer, destroy_buffers, remove_dead_clients
-from tests.conftest import wait_until
+from tests.conftest import suspend, wait_until
 from tests.experiment.buffer_programs import SIZE, make_event, receive_all, serial_of
 
 INTO = memoryview(bytearray(SIZE))
@@ -88,7 +87,7 @@ def test_killed_reader_that_nobody_waited_for_does_not_hold_the_writer(
     buffer: EventBuffer, start: Starter
 ) -> None:
     reader = start("read", -1)
-    os.kill(reader.pid, signal.SIGSTOP)
+    suspend(reader.pid)
     while buffer.send(make_event(0, 50_000), 0):
         pass
     assert buffer.blocked_by == ("reader",)

@@ -14,7 +14,7 @@ from experiment.constants import GET_ALL
 from frontend.layout import EventFlag
 from rawdata.layouts import digitizer, times
 from rawdata.runfile import RunFile
-from tests.conftest import wait_until
+from tests.conftest import suspend, wait_until
 from tests.frontend.world import TRIGGER, World
 
 BUFFER_KEY = "/Experiment/Buffer sizes/SYSTEM"
@@ -276,7 +276,7 @@ def test_a_stalled_logger_costs_frames_that_are_counted_and_marked_in_its_file(o
     own.start_frontend()
     own.client.start_run()
     wait_until(lambda: (variable(own, "Frames acquired") or 0) >= 5, 30, "frames")
-    os.kill(logger.pid, signal.SIGSTOP)
+    suspend(logger.pid)
     try:
         fill_ring(own, 3)
         assert variable(own, "Ring level %") == 100
