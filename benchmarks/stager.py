@@ -4,8 +4,9 @@ One run of 2 GB is brought to a real S3 server on this computer by the whole sta
 hashes, catalog, upload, asking the server) and by ``boto3.upload_file`` with the same settings;
 repeats are interleaved, each in a process of its own, and the figures are medians. The server has
 half of the cores to itself and both have the other half, as if it were another computer: it takes
-several times their processor time, and on shared cores the figure would be how little they leave
-it. What they take is a figure of its own, and the ratio says more than the rates.
+several times their processor time. With ``--shared-cores`` all have all cores: then the figure is
+how little they leave to the server. What they take is a figure of its own, and the ratio says more
+than the rates.
 """
 
 import argparse
@@ -43,6 +44,9 @@ def main() -> None:
     parser.add_argument("--size-mb", type=int, default=2000, help="size of the run")
     parser.add_argument("--repeats", type=int, default=2, help="interleaved repeats")
     parser.add_argument("--runs", type=int, default=1000, help="runs to look at")
+    parser.add_argument(
+        "--shared-cores", action="store_true", help="let the server have the clients' cores, too"
+    )
     parser.add_argument("--worker", choices=WORKERS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -50,14 +54,22 @@ def main() -> None:
         print(json.dumps(WORKERS[arguments.worker](arguments.folder)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), arguments.size_mb, arguments.repeats, arguments.runs)
+        figures = measure(
+            Path(folder),
+            arguments.size_mb,
+            arguments.repeats,
+            arguments.runs,
+            shared_cores=arguments.shared_cores,
+        )
     if arguments.json:
         print(json.dumps(figures))
     else:
         _print_table(figures)
 
 
-def measure(folder: Path, size_mb: int, repeats: int, runs: int) -> dict[str, Any]:
+def measure(
+    folder: Path, size_mb: int, repeats: int, runs: int, *, shared_cores: bool = False
+) -> dict[str, Any]:
     """Return all figures."""
     experiment = folder / "experiment"
     (experiment / "data").mkdir(parents=True)
@@ -66,7 +78,7 @@ def measure(folder: Path, size_mb: int, repeats: int, runs: int) -> dict[str, An
     peaks: dict[str, list[float]] = {"stager": [], "boto3": []}
     used: dict[str, list[float]] = {"stager": [], "boto3": []}
     own: dict[str, list[float]] = {"stager": [], "boto3": []}
-    with _on_cores_of_its_own(experiment / "s3") as server:
+    with _server(experiment / "s3", shared_cores) as server:
         for repeat in range(repeats):
             order = list(seconds) if repeat % 2 else list(reversed(seconds))
             for name in order:
@@ -99,14 +111,15 @@ def measure(folder: Path, size_mb: int, repeats: int, runs: int) -> dict[str, An
         **scans,
         "repeats": repeats,
         "cpus": os.cpu_count(),
+        "shared_cores": shared_cores,
     }
 
 
 @contextmanager
-def _on_cores_of_its_own(folder: Path) -> Iterator[S3Server]:
-    """Start a server on half of the cores; who is started from here has the other half."""
+def _server(folder: Path, shared_cores: bool) -> Iterator[S3Server]:
+    """Start a server with half of the cores, and leave who is started from here the other half."""
     cores = sorted(os.sched_getaffinity(0))
-    half = len(cores) // 2
+    half = 0 if shared_cores else len(cores) // 2
     server = S3Server(folder)
     try:
         if half:
