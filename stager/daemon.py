@@ -157,16 +157,13 @@ class Daemon:
             log.error("%s", complaint)
         self._complaint = complaint
         self._tally.last_error = complaint or self._tally.last_error
-        text, mood = f"{self._tally.files_staged} files staged", "ok"
-        if self._tally.files_waiting:
-            text, mood = f"{text}, {self._tally.files_waiting} waiting", "busy"
-        if complaint:
-            text, mood = complaint, "bad"
-        tally = self._tally
+        text, tally = f"{self._tally.files_staged} files staged", self._tally
+        if tally.files_waiting:  # as those of the run that is being taken do: nothing is wrong
+            text = f"{text}, {tally.files_waiting} waiting"
 
         def show(client: Client) -> None:
             if self._equipment:
-                self._equipment.show(text, mood, tally)
+                self._equipment.show(complaint or text, not complaint, tally)
                 self._equipment.raise_alarm(complaint)
 
         self._with_experiment(show)
@@ -236,7 +233,7 @@ class Daemon:
 
         def prepare(client: Client) -> None:
             self._equipment = StagerEquipment(client)
-            self._equipment.show("ready", "ok", self._tally)
+            self._equipment.show("ready", True, self._tally)
             client.register_transition_callback(TR_STOP, _STOP_SEQUENCE, self._run_has_ended)
             client.register_jrpc_callback(self._answer)
 

@@ -13,7 +13,8 @@ from stager.settings import ODB_PATH, StagerSettings
 PATH: Final = "/Equipment/Stager"
 ALARM: Final = "Stager"
 DISK_ALARM: Final = "Stager disk"
-_COLORS: Final = {"ok": "greenLight", "busy": "yellowLight", "bad": "redLight"}
+_GREEN: Final = "greenLight"
+_RED: Final = "redLight"
 _ALARM_CHARACTERS: Final = 79  # MIDAS cuts what is longer
 
 
@@ -37,14 +38,14 @@ class StagerEquipment:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._shown: tuple[str, str] | None = None
+        self._shown: tuple[str, bool] | None = None
         self._alarms = {ALARM: "", DISK_ALARM: ""}
         if not client.odb_exists(f"{PATH}/Common"):
             client.odb_set(f"{PATH}/Common", _common(client.name))
         declare(client, ODB_PATH, StagerSettings.defaults())
 
-    def show(self, text: str, mood: str, tally: Tally) -> None:
-        """Show a short status, its colour (``ok``, ``busy`` or ``bad``) and the counts."""
+    def show(self, text: str, is_well: bool, tally: Tally) -> None:
+        """Show a short status, green if all is well and else red, and the counts."""
         self._client.odb_set(
             f"{PATH}/Variables",
             {
@@ -59,9 +60,9 @@ class StagerEquipment:
             },
         )
         # Last: who sees a new status finds the counts that belong to it.
-        if self._shown != (text, mood):
-            self._shown = (text, mood)
-            self._client.odb_set(f"{PATH}/Common/Status color", _COLORS[mood])
+        if self._shown != (text, is_well):
+            self._shown = (text, is_well)
+            self._client.odb_set(f"{PATH}/Common/Status color", _GREEN if is_well else _RED)
             self._client.odb_set(f"{PATH}/Common/Status", text[:255])
 
     def raise_alarm(self, reason: str, alarm: str = ALARM) -> None:

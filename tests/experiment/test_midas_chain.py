@@ -70,8 +70,12 @@ class Chain:
         return int(self.get("/Runinfo/Run number"))
 
     def history(self, variable: str) -> list[float]:
-        """Return what MIDAS's history has of one of the analyzer's variables in the last hour."""
-        said = self.world.ask("mhist", "-e", "Analyzer", "-v", variable, "-h", "1")
+        """Return what MIDAS's history has of one of the analyzer's variables.
+
+        Of a whole day: mhist looks for files from its begin on in steps of a day, so that of a
+        shorter time it does not find those of a day that has just begun.
+        """
+        said = self.world.ask("mhist", "-e", "Analyzer", "-v", variable, "-h", "24")
         return [float(line.split()[-1]) for line in said.splitlines() if line.strip()] or [0.0]
 
     def wait_for_results(self) -> None:

@@ -107,7 +107,7 @@ def test_a_run_is_staged_when_it_has_ended(site: Site) -> None:
     assert site.folder.content(path.name) == path.read_bytes()
     number = int(site.get("/Runinfo/Run number"))
     wait_until(lambda: site.get(f"{STAGER}/Variables/Last run staged") == number, 45, "the run")
-    assert site.get(f"{STAGER}/Common/Status color") in ("greenLight", "yellowLight")
+    assert site.get(f"{STAGER}/Common/Status color") == "greenLight"
     row = site.folder.runlog(number)
     assert (row.number_of_events, row.storage_cloud_status) == (COUNT, 1)
     assert row.file_checksum == site.folder.file(path.name).md5 is not None
