@@ -12,8 +12,6 @@ interleaved, figures medians of ratios within a round.
 """
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +22,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from rich.console import Console
-from rich.table import Table
 from scipy import ndimage
 from sklearn.cluster import DBSCAN
 
@@ -34,6 +30,7 @@ from analyzer.images import ImageAnalysis
 from analyzer.levels import prepare_levels
 from analyzer.pedestal import Pedestal
 from analyzer.settings import profile
+from benchmarks.figures import print_figures
 from benchmarks.scenes import Camera
 from benchmarks.waveforms import measure_waveforms
 
@@ -187,7 +184,7 @@ def _scaling(levels: Any, settings: Any, frame: Frame) -> float:
     return median(rates)
 
 
-def main() -> int:
+def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -195,15 +192,8 @@ def main() -> int:
     given = parser.parse_args()
     cv2.setNumThreads(1)
     figures = measure(given.repeats)
-    if given.json:
-        print(json.dumps(figures))
-    else:
-        table = Table("figure", "value")
-        for name, value in figures.items():
-            table.add_row(name, f"{value:.4g}")
-        Console().print(table)
-    return 0
+    print_figures(figures, as_json=given.json)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

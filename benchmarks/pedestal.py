@@ -8,8 +8,6 @@ the time of NumPy's running sums of values and squares in float64, which are not
 """
 
 import argparse
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,13 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from rich.console import Console
-from rich.table import Table
 
 from analyzer.pedestal_builder import PedestalBuilder
 from analyzer.pedestal_run import make_pedestal
 from analyzer.settings import profile
 from analyzer.warmup import compile_pedestal_kernels
+from benchmarks.figures import print_figures
 from rawdata.build import EventBuilder, event_bytes
 from rawdata.event import BankFormat, parse_event
 from rawdata.layouts import camera as camera_banks
@@ -119,7 +116,7 @@ def measure(n_frames: int, repeats: int) -> dict[str, Any]:
     return figures
 
 
-def main() -> int:
+def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -127,15 +124,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3, help="interleaved repeats")
     given = parser.parse_args()
     figures = measure(given.frames, given.repeats)
-    if given.json:
-        print(json.dumps(figures))
-        return 0
-    table = Table("figure", "value")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.4g}")
-    Console().print(table)
-    return 0
+    print_figures(figures, as_json=given.json)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

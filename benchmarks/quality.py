@@ -10,7 +10,6 @@ process of its own; `report_start_s` the part of it that starts Python and impor
 
 import argparse
 import itertools
-import json
 import subprocess
 import sys
 import tempfile
@@ -21,8 +20,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 from scipy.optimize import curve_fit
 
 from analyzer.analysis import RunAnalysis
@@ -37,6 +34,7 @@ from analyzer.report import write_report
 from analyzer.results import ResultsWriter
 from analyzer.settings import profile
 from analyzer.spectrum import fit_peak
+from benchmarks.figures import print_figures
 from benchmarks.scenes import Camera
 from rawdata.build import EventBuilder
 from rawdata.event import BankFormat, Event, parse_event
@@ -171,22 +169,15 @@ def _measure_report(analysis: RunAnalysis, event: Event, events: int) -> dict[st
     return {"report_s": whole, "report_drawing_s": drawn, "report_start_s": whole - drawn}
 
 
-def main() -> int:
+def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--repeats", type=int, default=31, help="interleaved repeats")
     given = parser.parse_args()
     figures = measure(given.repeats)
-    if given.json:
-        print(json.dumps(figures))
-        return 0
-    table = Table("figure", "value")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.4g}")
-    Console().print(table)
-    return 0
+    print_figures(figures, as_json=given.json)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,8 +8,6 @@ without pulses. `over_find_peaks` is SciPy's time for the peaks alone, with CYGN
 """
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Callable
 from statistics import median
@@ -17,13 +15,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.table import Table
 from scipy.signal import find_peaks
 
 from analyzer.drs4 import make_tables
 from analyzer.settings import profile
 from analyzer.waveforms import WaveformAnalysis
+from benchmarks.figures import print_figures
 from rawdata.layouts.digitizer import BoardHeader, DigitizerHeader, dc_offset_words
 from sim.detector.waveforms import drs4_pattern
 
@@ -107,22 +104,15 @@ def _find_peaks(waves: Waves) -> None:
             )
 
 
-def main() -> int:
+def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--repeats", type=int, default=100, help="interleaved repeats")
     given = parser.parse_args()
     figures = measure_waveforms(given.repeats)
-    if given.json:
-        print(json.dumps(figures))
-        return 0
-    table = Table("figure", "value")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.4g}")
-    Console().print(table)
-    return 0
+    print_figures(figures, as_json=given.json)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,28 +9,8 @@ from typing import Any
 
 import pytest
 
-from rawdata import main as command
 from rawdata.check import check_file
 from tests.rawdata.bytes_of import dump_bytes, event_bytes, run_bytes
-
-Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def run(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Call the command; return exit status, stdout, stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cygno-rawdata", *map(str, arguments)])
-        status: Any = 0
-        try:
-            command.main()
-        except SystemExit as end:
-            status = end.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
 
 
 @pytest.fixture

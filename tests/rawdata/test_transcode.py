@@ -3,14 +3,12 @@
 import errno
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rawdata import main as command
 from rawdata.checksum import crc32c, read_sidecar
 from rawdata.compression import uncompressed_chunks
 from rawdata.recode import expand_event, shrink_event
@@ -19,25 +17,6 @@ from rawdata.runwriter import RunWriteError
 from rawdata.transcode import TranscodeError, transcode_file
 from tests.rawdata.bytes_of import dump_bytes, event_bytes
 from tests.rawdata.test_codec import noise
-
-Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def run(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Call the command; return exit status, stdout, stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cygno-rawdata", *map(str, arguments)])
-        status: Any = 0
-        try:
-            command.main()
-        except SystemExit as end:
-            status = end.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
 
 
 @pytest.fixture
