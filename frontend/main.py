@@ -79,9 +79,22 @@ def _serve(
         signal.signal(number, end)
     client = connect(name, experiment)
     try:
+        _require_alone(client, name)
         make(client).serve(lambda: stop)
     finally:
         client.disconnect()
+
+
+def _require_alone(client: Client, name: str) -> None:
+    """Check that no other program has this name: both would send the same events.
+
+    :raises FrontendError: if one has.
+    """
+    if client.name != name:
+        raise FrontendError(
+            f"{name} runs already in this experiment. End it first (from the Programs page, or by"
+            " SIGTERM)"
+        )
 
 
 @app.command()
@@ -234,7 +247,9 @@ def main() -> None:
     try:
         app()
     except (FrontendError, ExperimentError, DeviceError, OSError) as error:
-        errors.print(f"cygno-frontend: {error}", style="red", markup=False, highlight=False)
+        errors.print(
+            f"cygno-frontend: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(1)
 
 

@@ -3,7 +3,6 @@
 Each device is polled by a thread of its own; the main thread sends what is new.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from experiment.constants import EQ_PERIODIC, RO_ALWAYS, TR_START
 from experiment.errors import ExperimentError
 from experiment.settings import declare, load
 from frontend.equipment import GREEN, RED, YELLOW, Common, Equipment, raise_alarm
-from frontend.settings import EnvironmentSettings, HighVoltageSettings
+from frontend.settings import EnvironmentSettings, HighVoltageSettings, options_for
 from frontend.slow_banks import EnvironmentBanks, HighVoltageBanks, SlowBanks
 from frontend.slow_devices import Poller, Sample, SlowDevice
 from hardware.registry import open_device
@@ -55,7 +54,7 @@ class SlowEquipment:
         common = Common(banks.event_id, EQ_PERIODIC, RO_ALWAYS, PERIOD_MS, log_history=1)
         self._equipment = Equipment(client, name, common, buffers)
         self._driver_name = settings.driver
-        options = json.loads(settings.options or "{}")
+        options = options_for(settings.options, 0)
 
         def open_driver() -> SlowDevice:
             device: SlowDevice = open_device(kind, settings.driver, **options)

@@ -247,6 +247,7 @@ class ExperimentServer:
     def _hello(
         self, identity: bytes, name: str, pid: int, started: int, entry: str | None = None
     ) -> Message:
+        self._remove_dead()  # a program started again at once shall have its name
         member = self._members.join(identity, name, pid, started, entry)
         return {"entry": member.entry, "name": member.name}
 
@@ -254,9 +255,12 @@ class ExperimentServer:
         self._members.leave(member)
 
     def _watch_members(self) -> None:
+        self._remove_dead()
+        self._commands.reap()
+
+    def _remove_dead(self) -> None:
         if self._members.remove_dead():
             self._forget_dead_readers()
-        self._commands.reap()
 
     def _forget_dead_readers(self) -> None:
         """Let no dead program hold back who sends to an event buffer."""

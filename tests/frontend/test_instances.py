@@ -85,6 +85,15 @@ def test_two_frontends_send_the_events_of_their_own_cameras(world: World) -> Non
         assert world.get(f"/Equipment/CameraStatus{index:02d}/Common/Event ID") == 200 + index
 
 
+@pytest.mark.parametrize("kind", ["trigger", "slow"])
+def test_a_second_one_of_the_same_name_does_not_start(world: World, kind: str) -> None:
+    world.start_frontend(kind)
+    done = call(world, kind)
+    assert done.returncode == 1
+    assert f"cygno-frontend-{kind} runs already in this experiment" in done.stderr
+    assert world.clients.count(f"cygno-frontend-{kind}") == 1
+
+
 def test_check_and_refusal_name_the_keys_of_the_index(world: World) -> None:
     start(world, 4)
     world.configure(Exposure=0.5)

@@ -116,6 +116,12 @@ def test_a_device_that_does_not_answer_is_told_and_tried_again(world: World) -> 
     assert world.log("slow") == ""
 
 
+def test_options_may_be_a_list_of_one(world: World) -> None:
+    world.client.odb_set(f"{HV}/Settings/Options", '[{"seed": 7}]')
+    world.start_frontend("slow")
+    wait_until(lambda: world.get(f"{HV}/Common/Status") == "Ok (sim)", 30)
+
+
 def test_an_unknown_driver_is_an_error_of_its_equipment_alone(world: World) -> None:
     listener = Listener(world.client)
     world.client.odb_set(f"{HV}/Settings/Driver", "caen")
