@@ -136,8 +136,10 @@ FRONTENDS = {
     "cygno-frontend-trigger": ("frontend.main", "trigger"),
     "cygno-frontend-slow": ("frontend.main", "slow"),
 }
-TAKE_PART = ("Logger", "cygno-analyzer", "cygno-frontend-trigger", REPLAYER)
+TAKE_PART = ("Logger", "cygno-analyzer", *FRONTENDS, REPLAYER)
 """Programs that must be in the run from its start."""
+SLOW_PERIOD_MS = 1000
+"""Simulated runs last seconds; each shall have more than its first reading of slow control."""
 
 
 def apply_plan(client: Client, plan: RunPlan, folder: Path) -> None:
@@ -255,6 +257,8 @@ def take_run(plan: RunPlan, folder: Path, report: Report) -> RunResult:
         try:
             apply_plan(client, plan, folder)
             start_programs(programs, client, {**LOGGER, **ANALYZER, **FRONTENDS})
+            for equipment in ("HV", "Environment"):
+                client.odb_set(f"/Equipment/{equipment}/Common/Period", SLOW_PERIOD_MS)
             run, duration_s = _start_and_wait(programs, client, plan.events, report)
             return _finish(programs, client, run, duration_s, plan.stage, report)
         finally:

@@ -24,7 +24,8 @@ from sim.devices.faults import Faults
 from sim.devices.options import CameraOptions, check_options
 
 MAX_RATE_PERIOD_NS = 10_000_000
-"""Frame period on the simulated clock when frames come as fast as they are read [ns]."""
+"""Frame period on the simulated clock when frames come as fast as they are read, or the exposure
+where that is longer [ns]."""
 SHORTEST_EXPOSURE_NS = 10_000
 HIGHEST_RATE_HZ = 10_000.0
 COUNTERS = 1 << 32
@@ -279,12 +280,14 @@ class SimulatedCamera:
         return acquisition
 
     def _plan(self, config: CameraConfig) -> Run:
-        period_ns = round(1e9 / config.rate_hz) if config.rate_hz else MAX_RATE_PERIOD_NS
+        exposure_ns = round(config.exposure_s * 1e9)
+        fastest_ns = max(MAX_RATE_PERIOD_NS, exposure_ns)
+        period_ns = round(1e9 / config.rate_hz) if config.rate_hz else fastest_ns
         return Run(
             seed=self._options.settled_seed,
             number=config.run_number,
             views=(),
-            exposure_ns=min(round(config.exposure_s * 1e9), period_ns),
+            exposure_ns=min(exposure_ns, period_ns),
             period_ns=period_ns,
             veto_ns=round(self._options.veto_us * 1000),
         )

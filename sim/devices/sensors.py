@@ -97,14 +97,15 @@ def raw_inputs(time_s: float) -> npt.NDArray[np.float64]:
     gas_c = 21.3 + 0.3 * day + 0.2 * weather
     atmosphere_bar = 0.9050 + 0.006 * weather - 0.0005 * day
     chamber_bar = atmosphere_bar + 0.003 + 0.0002 * day  # kept a few mbar above
+    humidity_percent = 3.0 - 0.3 * day + 0.5 * weather
     density_g_per_l = 1.40 * (chamber_bar / 0.908) * (294.45 / (gas_c + 273.15))
     values = dict(_INPUTS)
     values["P0IIn0"] = 4 + (gas_c + 50) * 16 / 200
     values["P1UIn1"] = (82.3 - room_c) / 22.7
     values["P0IIn3"] = 4 + atmosphere_bar / (1.6 * 1.007618) * 16
     values["P0IIn5"] = 4 + chamber_bar / (1.6 * 1.005454) * 16
-    # Around the live value, though LNGS's formula makes less than 0 % of it.
-    values["P1UIn5"] = 0.880 - 0.02 * day + 0.03 * weather
+    # LNGS's formula makes -4.7 % of the 0.880 V that it had then; here the gas is dry, no more.
+    values["P1UIn5"] = (humidity_percent + 37.7) / 37.5
     values["P3IIn6"] = 4 + density_g_per_l * 16 / 10
     values["P3IIn7"] = 4 + (_INPUTS["P3IIn7"] - 4) * density_g_per_l / 1.40
     return np.array(list(values.values()))

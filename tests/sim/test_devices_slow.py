@@ -148,6 +148,7 @@ def test_inputs_convert_to_the_conditions_of_lngs() -> None:
         assert atmosphere_bar(values) == pytest.approx(0.905, abs=0.007)
         chamber = (values[5] - 4) / 16 * 1.6 * 1.005454
         assert 0.002 < chamber - atmosphere_bar(values) < 0.006
+        assert 37.5 * values[13] - 37.7 == pytest.approx(3, abs=1)  # humidity of the gas [%]
         assert (values[22] - 4) * 10 / 16 == pytest.approx(1.40, abs=0.02)
 
 
