@@ -115,6 +115,7 @@ class Acquisition:
             board.start_acquiring()
         for camera in self._devices.cameras:
             camera.start_acquiring()
+        self.assembler.begin(time.time_ns())
         self.outbox.start()
         for reader in self.readers:
             reader.last_data_s = reader.last_return_s = time.monotonic()
@@ -162,6 +163,7 @@ class Acquisition:
 
     def stop_cameras(self, timeout_s: float) -> None:
         """Start no new exposure, and let the readers end when what is under way is read."""
+        self.assembler.end(time.time_ns())
         for camera in self._devices.cameras:
             camera.wait_for_idle(timeout_s)
         for reader in self.camera_readers:

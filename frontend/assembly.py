@@ -82,8 +82,18 @@ class EventAssembler:
         self._last_gap_ns = 0
         self._missed_triggers = 0
         self._time_zero_s: int | None = None
+        self._last_host_ns: int | None = None
+        self._ended_ns: int | None = None
         self._paused_from_ns: int | None = None
         self._paused_to_ns: int | None = None
+
+    def begin(self, host_time_ns: int) -> None:
+        """Expect frames from this time on [ns since the epoch]."""
+        self._last_host_ns = host_time_ns
+
+    def end(self, host_time_ns: int) -> None:
+        """Expect no frame any more whose exposure begins after this time."""
+        self._ended_ns = host_time_ns
 
     def pause(self, host_time_ns: int) -> None:
         """Keep no frame that arrives after this time [ns since the epoch]."""
@@ -91,7 +101,21 @@ class EventAssembler:
 
     def resume(self, host_time_ns: int) -> None:
         """Keep frames again whose exposure begins after this time."""
-        self._paused_to_ns = host_time_ns
+        self._paused_to_ns = self._last_host_ns = host_time_ns
+
+    def silence_ns(self, now_ns: int) -> int:
+        """Return for how long there was no frame until now, or until the end of the run.
+
+        It is 0 as long as the next frame may still come, or wait for its partners.
+        """
+        if self._last_host_ns is None or self.is_done:
+            return 0
+        until_ns = now_ns if self._ended_ns is None else self._ended_ns
+        if self._paused_from_ns is not None and self._paused_to_ns is None:
+            until_ns = min(until_ns, self._paused_from_ns)
+        silent_ns = until_ns - self._last_host_ns
+        usual_ns = self._rules.period_ns or self._last_gap_ns
+        return silent_ns if silent_ns > usual_ns + self._rules.wait_s * 1e9 else 0
 
     @property
     def holds_back_pause(self) -> bool:
@@ -191,6 +215,7 @@ class EventAssembler:
         if self.is_done:
             self.counts.frames_surplus += count
             return False
+        self._last_host_ns = frame.host_time_ns
         since_ns = window.start_ns if self._last_end_ns is None else self._last_end_ns
         self.counts.span_ns += max(0, window.end_ns - since_ns)
         self.counts.live_ns += frame.exposure_end_ns - frame.exposure_start_ns

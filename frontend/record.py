@@ -4,6 +4,7 @@ It goes to the ODB, ``/Equipment/Trigger/Run``, and in one line to the message l
 """
 
 import ctypes
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,6 +189,8 @@ def make_record(run_number: int, acquisition: Acquisition, sent: SendCounts) -> 
     by_camera = sum(camera.lost_by_camera for camera in cameras)
     by_ring = sum(camera.lost_by_ring for camera in cameras)
     late = sum(camera.late for camera in cameras)
+    # A camera that went silent gives no frame whose time could tell that none was taken.
+    span_ns = frames.span_ns + acquisition.assembler.silence_ns(time.time_ns())
     return RunRecord(
         run_number=run_number,
         frames_acquired=sum(camera.acquired for camera in cameras),
@@ -214,7 +217,7 @@ def make_record(run_number: int, acquisition: Acquisition, sent: SendCounts) -> 
         triggers_read_by_board=tuple(board.read for board in boards),
         triggers_lost_by_board=tuple(board.lost for board in boards),
         live_time_s=round(frames.live_ns / 1e9, 6),
-        dead_time_s=round(max(0, frames.span_ns - frames.live_ns) / 1e9, 6),
+        dead_time_s=round(max(0, span_ns - frames.live_ns) / 1e9, 6),
         compresses=acquisition.outbox.compresses,
         compression=sent.frames,
     )

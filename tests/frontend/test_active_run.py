@@ -105,7 +105,8 @@ def work(rig: Rig, events: int) -> None:
 
 def test_frames_and_triggers_travel_to_the_buffer(rigs: list[Rig]) -> None:
     board = FakeDigitizer([100_000, 1_200_000, 1_300_000])
-    rig = start(rigs, FakeCamera([0, 1, 2]), boards=[board])
+    patient = {"Event wait ms": 60_000}  # silence is dead time once it is longer
+    rig = start(rigs, FakeCamera([0, 1, 2]), boards=[board], trigger=patient)
     work(rig, 3)
     assert rig.fids == [0, 1, 2]
     assert [len(digitizer.decode(event)[1][0]) for event in rig.buffer.events] == [1, 2, 0]

@@ -297,6 +297,25 @@ def test_live_time_is_exposure_and_lost_frames_are_dead_time() -> None:
     assert counts.span_ns == 5 * PERIOD_NS
 
 
+def test_silence_is_dead_time_once_a_frame_is_overdue() -> None:
+    bench = Bench(wait_s=1.0)
+    bench.triggers()
+    start, second = 1_700_000_000_000_000_000, 1_000_000_000
+    assert bench.assembler.silence_ns(start) == 0  # no camera was started
+    bench.assembler.begin(start)
+    assert bench.assembler.silence_ns(start + 100 * second) == 100 * second
+    bench.frames(0, host_time_ns=start + second)
+    bench.all()
+    assert bench.assembler.silence_ns(start + second + PERIOD_NS) == 0
+    assert bench.assembler.silence_ns(start + 101 * second) == 100 * second
+    bench.assembler.pause(start + 50 * second)
+    assert bench.assembler.silence_ns(start + 101 * second) == 49 * second
+    bench.assembler.resume(start + 101 * second)
+    assert bench.assembler.silence_ns(start + 101 * second) == 0
+    bench.assembler.end(start + 111 * second)
+    assert bench.assembler.silence_ns(start + 500 * second) == 10 * second
+
+
 def test_a_pause_is_neither_live_nor_dead() -> None:
     bench = Bench()
     bench.triggers()

@@ -320,7 +320,11 @@ def test_a_camera_that_hangs_is_noticed_and_the_run_can_be_stopped(world: World)
     world.start_run()
     wait_until(lambda: "Trigger device silent" in world.client.get_triggered_alarms(), 20)
     wait_until(lambda: "no frame since" in world.status, 20, "a status that says so")
+    live = f"{TRIGGER}/Variables/Live time %"
+    wait_until(lambda: world.get(live) < 50, 20, "the silence to count as dead time")
     world.stop_run()
+    assert world.record["Live time s"] == pytest.approx(4 * 0.01)
+    assert world.record["Dead time s"] > 1
     world.configure({"Silence alarm s": 10.0})
     world.client.reset_alarm("Trigger device silent")
     assert len(world.events) == 4
