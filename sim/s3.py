@@ -266,7 +266,11 @@ class S3Server:
         process = self._process
         end = time.monotonic() + timeout_s
         authority = str(self._certificate / "cert.pem") if self._certificate else None
-        while not (_answers(access.endpoint, authority) and _has_bucket(access, authority)):
+        while not (
+            _answers(access.endpoint, authority)
+            and _has_bucket(access, authority)
+            and _has_volumes(self._ports["master"])
+        ):
             if process is None or process.poll() is not None or time.monotonic() > end:
                 code = process.returncode if process else None
                 state = f"ended with code {code}" if code is not None else "does not answer"
@@ -345,6 +349,20 @@ def _has_bucket(access: S3Access, authority: str | None) -> bool:
     finally:
         client.close()
     return True
+
+
+def _has_volumes(master_port: int) -> bool:
+    """Tell whether the part that has the data is known to the part that finds them.
+
+    Each start elects a leader, and a volume server that asks before is told to come again in 5 s:
+    until then the server answers, and can neither read nor write anything (``InternalError``).
+    """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://127.0.0.1:{master_port}/dir/status", timeout=2) as reply:
+            return bool(json.load(reply)["Topology"]["DataCenters"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _write_private(path: Path, text: str) -> None:
