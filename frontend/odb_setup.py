@@ -75,6 +75,8 @@ def changes_for(
     if buffer_bytes(client, buffer) < size:
         held_s = size / (rate_hz * layout.typical_bytes(_TYPICAL_TRIGGERS))
         why = f"{held_s:.1f} s of data at {rate_hz:g} Hz"
+        if size == LARGEST_BUFFER_BYTES:
+            why += ", the most that MIDAS allows"
         changes.append(_change(client, buffer_key(buffer), size, why, True))
     history = f"{instance.path}/Common/Log history"
     if client.odb_exists(history) and client.odb_get(history):

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self
 
 from experiment.client import Client
@@ -181,6 +182,11 @@ def _warnings(client: Client, instance: Instance) -> Iterator[Finding]:
         yield Finding("history", Verdict.WARNING, f"{text} (`cygno-frontend setup` sets it)")
     if "Logger" not in clients_of(client):
         yield Finding("logger", Verdict.WARNING, "no Logger is connected: start mlogger")
+    elif not Path(folder := str(client.odb_get("/Logger/Data dir"))).is_dir():
+        text = (
+            f"/Logger/Data dir is {folder}, no folder of this computer: its disk was not looked at"
+        )
+        yield Finding("disk", Verdict.WARNING, text)
 
 
 def _warnings_of_room(

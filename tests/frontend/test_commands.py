@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from experiment.errors import TransitionFailedError
+from experiment.standalone.client import StandaloneClient
 from frontend import odb_setup
 from frontend.errors import FrontendError
 from frontend.odb_setup import Change, require_memory
@@ -93,6 +94,22 @@ def test_it_says_what_begin_of_run_says(
         with pytest.raises(TransitionFailedError) as refused:
             world.client.start_run()
         assert said[subject] in str(refused.value)
+
+
+def test_a_disk_of_another_computer_is_not_called_well_without_a_word(world: World) -> None:
+    key, logger = "/Logger/Data dir", StandaloneClient("Logger", world.folder)
+    folder = world.get(key)
+    world.client.odb_set(key, "/of/the/logger")
+    try:
+        code, answer = check(world)
+    finally:
+        world.client.odb_set(key, folder)
+        logger.disconnect()
+    warned = [entry["text"] for entry in answer["findings"] if entry["verdict"] == "warning"]
+    assert code == 0
+    assert warned == [
+        "/Logger/Data dir is /of/the/logger, no folder of this computer; its disk is not known"
+    ]
 
 
 def test_people_get_a_table(world: World) -> None:
