@@ -16,9 +16,10 @@ import numpy as np
 
 from experiment.constants import STATUS
 from experiment.errors import MidasError
-from experiment.standalone import ring as layout
+from experiment.standalone import ring_layout as layout
 from experiment.standalone import segment as files
-from experiment.standalone.ring import HEADER_BYTES, RECORD_BYTES, Ring
+from experiment.standalone.buffers import attach, create, has_clients, remove_if_unused
+from experiment.standalone.ring import Ring
 
 SHORTEST_WAIT_S = 50e-6
 LONGEST_WAIT_S = 1e-3
@@ -80,14 +81,14 @@ class EventBuffer:
         size = max(1, -(-size_bytes // PAGE_BYTES)) * PAGE_BYTES
         files.candidates(directory, name)  # refuses a bad name
         with files.exclusive(directory):
-            ring = _attach(directory, name)
-            if ring and ring.size_bytes != size and not _has_clients(ring):
+            ring = attach(directory, name)
+            if ring and ring.size_bytes != size and not has_clients(ring):
                 ring.unmap()
                 ring = None
-            ring = ring or _create(directory, name, size)
+            ring = ring or create(directory, name, size)
             try:
                 with ring.lock:
-                    ring.join(client_name)
+                    ring.slots.join(client_name)
             except BaseException:
                 ring.unmap()
                 raise
@@ -109,7 +110,7 @@ class EventBuffer:
     @property
     def max_event_bytes(self) -> int:
         """Size of the largest event that can be sent, header included."""
-        return self._mine().size_bytes - RECORD_BYTES
+        return self._mine().size_bytes - layout.RECORD_BYTES
 
     @property
     def blocked_by(self) -> tuple[str, ...]:
@@ -132,14 +133,14 @@ class EventBuffer:
                 "1 (GET_ALL), 2 (GET_NONBLOCKING) or 4 (GET_RECENT)",
             )
         with ring.lock:
-            return ring.request(layout.key_of(event_id, trigger_mask), sampling_type)
+            return ring.slots.request(layout.key_of(event_id, trigger_mask), sampling_type)
 
     def cancel(self, request_id: int) -> None:
         """Take back a request; one that does not exist is ignored."""
         ring = self._mine()
         if 0 <= request_id < layout.REQUEST_COUNT:
             with ring.lock:
-                ring.cancel(request_id)
+                ring.slots.cancel(request_id)
 
     # sending -----------------------------------------------------------------------------------
     def send(self, event: memoryview, timeout_ms: int) -> bool:
@@ -199,11 +200,11 @@ class EventBuffer:
             with ring.lock:
                 if now >= funeral:
                     funeral = now + FUNERAL_PERIOD_S
-                    ring.bury_the_dead()
+                    ring.slots.bury_the_dead()
                 position = ring.reserve(size, event_key)
             left = begin + timeout_ms * 1e-3 - now
             if position is not None or left <= 0:
-                ring.add_waiting(int((now - begin) * 1e9))
+                ring.slots.add_waiting(int((now - begin) * 1e9))
                 return position
             time.sleep(min(pause, left))
             pause = min(2 * pause, LONGEST_WAIT_S)
@@ -247,8 +248,7 @@ class EventBuffer:
     # figures and end ---------------------------------------------------------------------------
     def level(self) -> float:
         """Return which part of the buffer the slowest GET_ALL reader has not looked at, 0 to 1."""
-        ring = self._mine()
-        return ring.held_bytes() / ring.size_bytes
+        return self._mine().level
 
     def figures(self) -> BufferFigures:
         """Return the counts of the buffer and of its clients."""
@@ -264,8 +264,8 @@ class EventBuffer:
             return
         if self._pid == os.getpid():
             with ring.lock:
-                ring.leave()
-            _remove_if_unused(self.directory, self.name, ring)
+                ring.slots.leave()
+            remove_if_unused(self.directory, self.name, ring)
         ring.unmap()
 
     def __enter__(self) -> Self:
@@ -277,11 +277,11 @@ class EventBuffer:
 
 def _figures(ring: Ring) -> BufferFigures:
     clients = []
-    for slot in ring.clients():
-        words = ring.slot_words(slot)
+    for slot in ring.slots.taken():
+        words = ring.slots.figures(slot)
         clients.append(
             ClientFigures(
-                name=ring.name_of(slot),
+                name=ring.slots.name_of(slot),
                 pid=words[layout.S_PID],
                 events_sent=words[layout.S_SENT],
                 bytes_sent=words[layout.S_SENT_BYTES],
@@ -294,109 +294,8 @@ def _figures(ring: Ring) -> BufferFigures:
     return BufferFigures(
         name=ring.name,
         size_bytes=ring.size_bytes,
-        level=ring.held_bytes() / ring.size_bytes,
+        level=ring.level,
         events_sent=ring.word(layout.W_EVENTS),
         bytes_sent=ring.word(layout.W_BYTES),
         clients=tuple(clients),
     )
-
-
-def _has_clients(ring: Ring) -> bool:
-    with ring.lock:
-        ring.bury_the_dead()
-        return bool(ring.clients())
-
-
-def _remove_if_unused(directory: Path, name: str, ring: Ring) -> None:
-    if not directory.is_dir():  # somebody removed the whole experiment
-        if not _has_clients(ring):
-            ring.path.unlink(missing_ok=True)
-        return
-    with files.exclusive(directory):
-        is_current = files.where(directory, name) == ring.path
-        if is_current and not _has_clients(ring):
-            files.remove(directory, name)
-
-
-def _attach(directory: Path, name: str, populate: bool = True) -> Ring | None:
-    """Map an existing buffer; None if there is none, or only one from before the last boot."""
-    place = files.where(directory, name)
-    if place is None:
-        return None
-    try:
-        segment = files.open_segment(place, populate)
-    except FileNotFoundError:
-        return None
-    if layout.is_from_earlier_boot(segment):
-        segment.close()
-        return None
-    return _mapped(name, segment)
-
-
-def _mapped(name: str, segment: files.Segment) -> Ring:
-    try:
-        return Ring(name, segment)
-    except MidasError:
-        segment.close()
-        raise
-
-
-def _create(directory: Path, name: str, ring_bytes: int) -> Ring:
-    """Make a new buffer: in shared memory, or, if there is no room, in the experiment's folder."""
-    problems = []
-    for place in files.candidates(directory, name):
-        try:
-            temporary = files.allocate(place, HEADER_BYTES + ring_bytes)
-        except OSError as error:
-            problems.append(f"{place.parent}: {error.strerror}")
-            continue
-        fresh = files.open_segment(temporary)
-        layout.format_ring(fresh)
-        fresh.close()
-        temporary.replace(place)
-        files.say_where(directory, name, place)
-        return _mapped(name, files.open_segment(place))
-    raise MidasError(
-        STATUS["BM_NO_SHM"],
-        f"Event buffer {name} of {ring_bytes} bytes cannot be made ({'; '.join(problems)}): free "
-        f"room there or lower /Experiment/Buffer sizes/{name}",
-    )
-
-
-def remove_dead_clients(directory: Path) -> None:
-    """Free what dead processes hold in the buffers of an experiment, and buffers without clients.
-
-    :raises MidasError: BM_CORRUPTED.
-    """
-    for name in files.names(directory):
-        with files.exclusive(directory):
-            ring = _attach(directory, name, populate=False)
-            if ring is None:
-                continue
-            if not _has_clients(ring):
-                files.remove(directory, name)
-            ring.unmap()
-
-
-def read_figures(directory: Path) -> list[BufferFigures]:
-    """Return the counts of all buffers of an experiment, without becoming a client of any.
-
-    :raises MidasError: BM_CORRUPTED.
-    """
-    figures = []
-    for name in files.names(directory):
-        with files.exclusive(directory):
-            ring = _attach(directory, name, populate=False)
-        if ring is not None:
-            figures.append(_figures(ring))
-            ring.unmap()
-    return figures
-
-
-def destroy_buffers(directory: Path) -> None:
-    """Remove all buffers of an experiment; only when its programs have ended."""
-    if not directory.is_dir():
-        return
-    with files.exclusive(directory):
-        for name in files.names(directory):
-            files.remove(directory, name)

@@ -1,4 +1,4 @@
-"""The ring in shared memory: its layout, and every change of it.
+"""The ring in shared memory, and every change of it.
 
 Positions count bytes from the first ever written and never wrap; a position's place in the ring is
 its remainder. ``tail <= position of every reader <= head``. The ring is a chain of records, each a
@@ -14,55 +14,51 @@ goes first. All methods want the segment's lock held, except where they say othe
 import os
 import time
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiment.constants import GET_ALL, GET_NONBLOCKING, GET_RECENT, STATUS
+from experiment.constants import GET_ALL, GET_RECENT, STATUS
 from experiment.errors import MidasError
 from experiment.standalone.process import process_lives, process_start
-from experiment.standalone.segment import Segment, boot_number
-
-MAGIC = int.from_bytes(b"CYGNOBUF", "little")
-VERSION = 1
-MARK = 0xEC0_4D1DA5_00  # first word of each record, its state in the last byte
-ALIGN = 64  # one cache line; events start on one
-RECORD_WORDS = 8
-RECORD_BYTES = 8 * RECORD_WORDS
-
-# Words of the header page.
-W_MAGIC, W_VERSION, W_FILE_BYTES, W_RING_START, W_RING_BYTES, W_BOOT, W_SLOTS = range(7)
-W_HEAD, W_TAIL, W_EVENTS, W_BYTES, W_SLOTS_USED = range(8, 13)
-# Words of a client's slot.
-S_PID, S_STARTED, S_NAME = 0, 1, 2
-S_POSITION, S_PINNED = 6, 7
-S_SENT, S_SENT_BYTES, S_RECEIVED, S_RECEIVED_BYTES, S_SKIPPED, S_WAITED_NS = range(8, 14)
-S_REQUESTS = 14  # how many of the requests below have ever been used
-S_REQUEST = 16  # then REQUEST_COUNT times: sampling type (0: free), key, since, -
-REQUEST_COUNT = 10  # MIDAS MAX_EVENT_REQUESTS
-SLOT_WORDS = 64
-SLOT_COUNT = 120
-SLOTS_START = 64  # words; the header before them has room to grow
-HEADER_BYTES = 16 * 4096
-# Words of a record's header.
-R_STATE, R_LENGTH, R_SIZE, R_PID, R_STARTED, R_KEY, R_TIME_NS, R_POSITION = range(8)
-
-RECENT_NS = 1_000_000_000  # GET_RECENT: not older than one second, MIDAS bm_check_requests
-ALL_BITS = 0xFFFF  # -1 in 16 bits: any event id, any trigger mask
-
-
-class State(IntEnum):
-    """What a record holds."""
-
-    RESERVED = 1
-    """A writer is copying into it; readers wait, for the order's sake."""
-    COMMITTED = 2
-    VOID = 3
-    """Its writer gave up or died."""
-    FILLER = 4
-    """Nothing: the rest of the ring's end, too short for the next event."""
+from experiment.standalone.ring_layout import (
+    ALIGN,
+    HEADER_BYTES,
+    MAGIC,
+    MARK,
+    R_KEY,
+    R_LENGTH,
+    R_PID,
+    R_POSITION,
+    R_SIZE,
+    R_STARTED,
+    R_TIME_NS,
+    RECENT_NS,
+    RECORD_BYTES,
+    S_PINNED,
+    S_POSITION,
+    S_RECEIVED,
+    S_RECEIVED_BYTES,
+    S_SENT,
+    S_SENT_BYTES,
+    S_SKIPPED,
+    SLOT_COUNT,
+    VERSION,
+    W_BYTES,
+    W_EVENTS,
+    W_FILE_BYTES,
+    W_HEAD,
+    W_MAGIC,
+    W_RING_BYTES,
+    W_RING_START,
+    W_SLOTS,
+    W_TAIL,
+    W_VERSION,
+    State,
+)
+from experiment.standalone.ring_slots import Slots
+from experiment.standalone.segment import Segment
 
 
 @dataclass(frozen=True)
@@ -74,42 +70,8 @@ class Found:
     length: int
 
 
-def key_of(event_id: int, trigger_mask: int) -> int:
-    """Return event id and trigger mask as they stand first in an event's header."""
-    return (event_id & ALL_BITS) | (trigger_mask & ALL_BITS) << 16
-
-
-def matches(request_key: int, event_key: int) -> bool:
-    """Tell whether a request wants an event (MIDAS ``bm_match_event``).
-
-    >>> matches(key_of(1, -1), key_of(1, 0)), matches(key_of(-1, 2), key_of(7, 1))
-    (True, False)
-    """
-    wanted_id, wanted_mask = request_key & ALL_BITS, request_key >> 16
-    return wanted_id in (ALL_BITS, event_key & ALL_BITS) and (
-        wanted_mask == ALL_BITS or wanted_mask & event_key >> 16 != 0
-    )
-
-
-def format_ring(segment: Segment) -> None:
-    """Write the header of a new ring; the magic word comes last."""
-    words = segment.words
-    words[W_VERSION] = VERSION
-    words[W_FILE_BYTES] = segment.size_bytes
-    words[W_RING_START] = HEADER_BYTES
-    words[W_RING_BYTES] = segment.size_bytes - HEADER_BYTES
-    words[W_BOOT] = boot_number()
-    words[W_SLOTS] = SLOT_COUNT
-    words[W_MAGIC] = MAGIC
-
-
-def is_from_earlier_boot(segment: Segment) -> bool:
-    """Tell whether a ring was left by a boot before this one: then nobody uses it."""
-    return segment.words[W_MAGIC] == MAGIC and segment.words[W_BOOT] != boot_number()
-
-
 class Ring:
-    """A mapped ring and this client's slot in it."""
+    """A mapped ring: the events in it, and how they are written and read."""
 
     def __init__(self, name: str, segment: Segment) -> None:
         self.name = name
@@ -130,8 +92,8 @@ class Ring:
                 raise self.corrupted(f"its {what} is {seen:#x}, not {allowed:#x}")
         self.size_bytes = int(words[W_RING_BYTES])
         self._first_word = HEADER_BYTES // 8
-        self._slot = 0
         self._pid, self._started = os.getpid(), process_start(os.getpid()) or 0
+        self.slots = Slots(name, words)
         self.blockers: tuple[str, ...] = ()
         self.check_positions()
         self._data: NDArray[np.uint8] = np.frombuffer(segment.memory, np.uint8)[HEADER_BYTES:]
@@ -157,107 +119,8 @@ class Ring:
         """Give the memory back; the lock must not be held."""
         del self._data
         del self._words
+        del self.slots
         self.segment.close()
-
-    # clients -----------------------------------------------------------------------------------
-    def _slots(self) -> range:
-        used = min(self._words[W_SLOTS_USED], SLOT_COUNT)
-        return range(SLOTS_START, SLOTS_START + used * SLOT_WORDS, SLOT_WORDS)
-
-    def join(self, client_name: str) -> None:
-        """Take a slot for this client.
-
-        :raises MidasError: BM_NO_SLOT if all are taken by living clients.
-        """
-        words = self._words
-        self.bury_the_dead()
-        for index in range(SLOT_COUNT):
-            slot = SLOTS_START + index * SLOT_WORDS
-            if not words[slot + S_PID]:
-                break
-        else:
-            raise MidasError(
-                STATUS["BM_NO_SLOT"],
-                f"Event buffer {self.name} has {SLOT_COUNT} clients already, which is its limit: "
-                "close one",
-            )
-        for word in range(slot, slot + SLOT_WORDS):
-            words[word] = 0
-        name = client_name.encode()[:31].ljust(32, b"\0")
-        for word in range(4):
-            words[slot + S_NAME + word] = int.from_bytes(name[8 * word : 8 * word + 8], "little")
-        words[slot + S_STARTED] = self._started
-        words[W_SLOTS_USED] = max(words[W_SLOTS_USED], index + 1)
-        words[slot + S_PID] = self._pid
-        self._slot = slot
-
-    def leave(self) -> None:
-        """Free this client's slot."""
-        if self._slot:
-            self._words[self._slot + S_PID] = 0
-            self._slot = 0
-
-    def name_of(self, slot: int) -> str:
-        """Return the name of the client in a slot."""
-        words = self._words[slot + S_NAME : slot + S_NAME + 4]
-        name = b"".join(int(word).to_bytes(8, "little") for word in words)
-        return name.rstrip(b"\0").decode(errors="replace") or f"pid {self._words[slot + S_PID]}"
-
-    def clients(self) -> list[int]:
-        """Return the slots that are taken; also without the lock."""
-        return [slot for slot in self._slots() if self._words[slot + S_PID]]
-
-    def bury_the_dead(self) -> int:
-        """Free the slots of dead processes, with their requests and pins; return how many."""
-        words, buried = self._words, 0
-        for slot in self.clients():
-            if not process_lives(words[slot + S_PID], words[slot + S_STARTED]):
-                words[slot + S_PID] = 0
-                buried += 1
-        return buried
-
-    # requests ----------------------------------------------------------------------------------
-    def request(self, event_key: int, sampling_type: int) -> int:
-        """Add a request that holds from `head` on; return its number."""
-        words, slot = self._words, self._slot
-        for number in range(REQUEST_COUNT):
-            at = slot + S_REQUEST + 4 * number
-            if not words[at]:
-                break
-        else:
-            raise MidasError(
-                STATUS["BM_NO_MEMORY"],
-                f"Event buffer {self.name}: a client may have {REQUEST_COUNT} event requests, "
-                "cancel one first",
-            )
-        if not self.has_requests(slot):
-            words[slot + S_POSITION] = words[W_HEAD]
-        words[at + 1] = event_key
-        words[at + 2] = words[W_HEAD]
-        words[at] = sampling_type
-        words[slot + S_REQUESTS] = max(words[slot + S_REQUESTS], number + 1)
-        return number
-
-    def cancel(self, number: int) -> None:
-        """Remove a request."""
-        self._words[self._slot + S_REQUEST + 4 * number] = 0
-
-    def _requests(self, slot: int) -> range:
-        used = min(self._words[slot + S_REQUESTS], REQUEST_COUNT)
-        return range(slot + S_REQUEST, slot + S_REQUEST + 4 * used, 4)
-
-    def has_requests(self, slot: int) -> bool:
-        """Tell whether a client asks for any event."""
-        return any(self._words[at] for at in self._requests(slot))
-
-    def _demand(self, slot: int, position: int, event_key: int) -> int:
-        """Return how strongly a client wants an event: the strongest sampling type, or 0."""
-        words, strongest = self._words, 0
-        for at in self._requests(slot):
-            kind = words[at]
-            if kind and position >= words[at + 2] and matches(words[at + 1], event_key):
-                strongest = kind if not strongest else min(kind, strongest)
-        return strongest
 
     # records -----------------------------------------------------------------------------------
     def _record(self, position: int) -> int:
@@ -329,7 +192,7 @@ class Ring:
 
     def commit(self, position: int, size_bytes: int) -> None:
         """Show a reserved event to the readers."""
-        at, words, slot = self._record(position), self._words, self._slot
+        at, words, slot = self._record(position), self._words, self.slots.own
         words[at + R_TIME_NS] = time.monotonic_ns()
         words[at] = MARK | State.COMMITTED
         words[W_EVENTS] += 1
@@ -350,14 +213,14 @@ class Ring:
             if self._state(at) == State.RESERVED and not self._void_if_orphaned(at):
                 self.blockers = (f"pid {words[at + R_PID]} (sending)",)
                 return False
-            here = [s for s in self.clients() if words[s + S_POSITION] == tail]
-            here = [slot for slot in here if self.has_requests(slot)]
+            here = [s for s in self.slots.taken() if words[s + S_POSITION] == tail]
+            here = [slot for slot in here if self.slots.has_requests(slot)]
             losers = []
             if self._state(at) == State.COMMITTED:
-                demands = {slot: self._demand(slot, tail, words[at + R_KEY]) for slot in here}
+                demands = {slot: self.slots.demand(slot, tail, words[at + R_KEY]) for slot in here}
                 held = [s for s in here if demands[s] == GET_ALL or words[s + S_PINNED]]
                 if held:
-                    self.blockers = tuple(self.name_of(slot) for slot in held)
+                    self.blockers = tuple(self.slots.name_of(slot) for slot in held)
                     return False
                 losers = [slot for slot in here if demands[slot]]
             tail += words[at + R_LENGTH]
@@ -372,14 +235,14 @@ class Ring:
     # reading -----------------------------------------------------------------------------------
     def has_news(self) -> bool:
         """Tell whether the ring goes on beyond this client's position; also without the lock."""
-        return bool(self._words[self._slot + S_POSITION] != self._words[W_HEAD])
+        return bool(self._words[self.slots.own + S_POSITION] != self._words[W_HEAD])
 
     def find(self, most: int) -> tuple[Found | None, bool]:
         """Step over at most `most` records to the next event this client wants, and pin it.
 
         :returns: the event or None, and whether it is worth to look further at once.
         """
-        words, slot = self._words, self._slot
+        words, slot = self._words, self.slots.own
         position, head = max(words[slot + S_POSITION], words[W_TAIL]), words[W_HEAD]
         for _ in range(most):
             if position >= head:
@@ -390,7 +253,7 @@ class Ring:
                 head = position  # a writer is copying: not yet
                 break
             if state == State.COMMITTED:
-                demand = self._demand(slot, position, words[at + R_KEY])
+                demand = self.slots.demand(slot, position, words[at + R_KEY])
                 too_old = (
                     demand == GET_RECENT and time.monotonic_ns() - words[at + R_TIME_NS] > RECENT_NS
                 )
@@ -406,7 +269,7 @@ class Ring:
 
     def consume(self, found: Found) -> None:
         """Step over an event that was copied, and unpin it."""
-        words, slot = self._words, self._slot
+        words, slot = self._words, self.slots.own
         words[slot + S_RECEIVED] += 1
         words[slot + S_RECEIVED_BYTES] += found.size_bytes
         words[slot + S_POSITION] = found.position + found.length
@@ -414,30 +277,14 @@ class Ring:
 
     def unpin(self) -> None:
         """Let go of an event that was found, without stepping over it."""
-        self._words[self._slot + S_PINNED] = 0
+        self._words[self.slots.own + S_PINNED] = 0
 
     # figures -----------------------------------------------------------------------------------
     def word(self, index: int) -> int:
         """Return one word of the header; also without the lock."""
         return int(self._words[index])
 
-    def slot_words(self, slot: int) -> list[int]:
-        """Return the words of a client's slot before its requests; also without the lock."""
-        return list(self._words[slot : slot + S_REQUEST])
-
-    def add_waiting(self, waited_ns: int) -> None:
-        """Add to the time this client waited for room; also without the lock."""
-        self._words[self._slot + S_WAITED_NS] += waited_ns
-
-    def held_bytes(self) -> int:
-        """Return how many bytes wait for the slowest GET_ALL reader; also without the lock."""
-        words = self._words
-        held = [
-            words[W_HEAD] - words[slot + S_POSITION]
-            for slot in self.clients()
-            if any(words[at] == GET_ALL for at in self._requests(slot))
-        ]
-        return max(0, min(max(held, default=0), self.size_bytes))
-
-
-SAMPLING_TYPES = (GET_ALL, GET_NONBLOCKING, GET_RECENT)
+    @property
+    def level(self) -> float:
+        """Part that the slowest GET_ALL reader has not looked at, 0 to 1; also without the lock."""
+        return min(1.0, self.slots.held_bytes() / self.size_bytes)

@@ -264,7 +264,7 @@ class ExperimentServer:
 
     def _forget_dead_readers(self) -> None:
         """Let no dead program hold back who sends to an event buffer."""
-        from experiment.standalone.buffer import remove_dead_clients
+        from experiment.standalone.buffers import remove_dead_clients
 
         remove_dead_clients(self.folder / "buffers")
 

@@ -1,13 +1,18 @@
-"""Fixtures of the contract tests: a world, and programs in it."""
+"""Fixtures of the contract tests: a world, and programs in it; and event buffers of their own."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from experiment.standalone.buffer import EventBuffer
+from experiment.standalone.buffers import destroy_buffers
 from tests.experiment.peer import Peer
 from tests.experiment.worlds import MidasWorld, StandaloneWorld, World, why_no_midas
+
+BUFFER_BYTES = 16 * 1024
+Opener = Callable[..., EventBuffer]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,3 +65,26 @@ def standalone(tmp_path: Path) -> Iterator[StandaloneWorld]:
     """A standalone experiment for one test, whose server may be killed."""
     with StandaloneWorld(tmp_path / "experiment") as world:
         yield world
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """A folder for event buffers."""
+    yield tmp_path / "buffers"
+    destroy_buffers(tmp_path / "buffers")
+
+
+@pytest.fixture
+def opened(directory: Path) -> Iterator[Opener]:
+    """Opens event buffers there, which are closed at the end."""
+    buffers = []
+
+    def open_it(
+        client: str = "test", size: int = BUFFER_BYTES, name: str = "SYSTEM"
+    ) -> EventBuffer:
+        buffers.append(EventBuffer.open(directory, name, size, client))
+        return buffers[-1]
+
+    yield open_it
+    for buffer in buffers:
+        buffer.close()

@@ -12,18 +12,13 @@ import pytest
 from experiment.constants import GET_ALL, GET_NONBLOCKING
 from experiment.errors import MidasError
 from experiment.standalone import segment
-from experiment.standalone.buffer import EventBuffer, destroy_buffers, remove_dead_clients
+from experiment.standalone.buffer import EventBuffer
+from experiment.standalone.buffers import remove_dead_clients
 from tests.conftest import suspend, wait_until
 from tests.experiment.buffer_programs import SIZE, make_event, receive_all, serial_of
 
 INTO = memoryview(bytearray(SIZE))
 Starter = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "buffers"
-    destroy_buffers(tmp_path / "buffers")
 
 
 @pytest.fixture
