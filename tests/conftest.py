@@ -5,9 +5,11 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,30 @@ DATA = Path(__file__).parent / "data"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+BUSY = 4
+"""How much slower than a quiet machine one may be that does other work, too."""
+
+
 def wait_until(condition: Callable[[], object], timeout_s: float = 10.0, what: str = "") -> None:
-    """Wait until `condition()` is true; fail, saying what was waited for, if it never is."""
-    end = time.monotonic() + timeout_s
+    """Wait until `condition()` is true; fail, saying what was waited for, if it never is.
+
+    :param timeout_s: what is more than enough on a quiet machine; others get `BUSY` times as much.
+    """
+    begin = time.monotonic()
     while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"waited {timeout_s} s in vain for {what or condition}")
+        if time.monotonic() - begin > BUSY * timeout_s:
+            pytest.fail(f"waited {BUSY * timeout_s} s in vain for {what or condition}")
         time.sleep(0.005)
+
+
+@contextmanager
+def started(command: Sequence[str], **options: Any) -> Iterator["subprocess.Popen[str]"]:
+    """Start a program that is killed in the end, should it still run."""
+    with subprocess.Popen(command, text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def suspend(pid: int) -> None:

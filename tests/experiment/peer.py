@@ -34,6 +34,7 @@ class Peer:
             cwd=Path(__file__).parents[2],
         )
         theirs.close()
+        self._asked = 0
         try:
             self.name = str(self._answer())
         except BaseException:
@@ -46,15 +47,18 @@ class Peer:
 
     def begin(self, method: str, *arguments: Any, **named: Any) -> None:
         """Let the peer begin something; `result` waits for it."""
-        self.pipe.send((method, arguments, named))
+        self._asked += 1
+        self.pipe.send((self._asked, method, arguments, named))
 
     def result(self) -> Any:
         return self._answer()
 
     def _answer(self) -> Any:
-        if not self.pipe.poll(ANSWER_S):
-            pytest.fail(f"the peer {self.process.args} did not answer")
-        kind, value = self.pipe.recv()
+        answered = -1
+        while answered != self._asked:  # a test that failed may have left an answer behind
+            if not self.pipe.poll(ANSWER_S):
+                pytest.fail(f"the peer {self.process.args} did not answer")
+            answered, kind, value = self.pipe.recv()
         if kind == "error":
             raise unpack_error(value)
         return value

@@ -160,20 +160,21 @@ def play(pipe: Connection, name: str, experiment: str) -> None:
     try:
         client = connect(name, experiment)
     except Exception as error:
-        pipe.send(("error", pack_error(error)))
+        pipe.send((0, "error", pack_error(error)))
         return
     script = Script(client)
-    pipe.send(("ready", client.name))
+    pipe.send((0, "ready", client.name))
     try:
         while True:
             if pipe.poll(0.005 if script.deaf_until_s > time.monotonic() else 0):
-                method, arguments, named = pipe.recv()
+                number, method, arguments, named = pipe.recv()
                 arguments = [a.make() if isinstance(a, InC) else a for a in arguments]
                 target = script if hasattr(script, method) else client
                 try:
-                    pipe.send(("value", getattr(target, method)(*arguments, **named)))
+                    answer = "value", getattr(target, method)(*arguments, **named)
                 except Exception as error:
-                    pipe.send(("error", pack_error(error)))
+                    answer = "error", pack_error(error)
+                pipe.send((number, *answer))
             elif script.deaf_until_s <= time.monotonic():
                 client.communicate(5)
     except EOFError:

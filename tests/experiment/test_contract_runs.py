@@ -238,9 +238,9 @@ def test_a_stopped_run_may_be_stopped_again(client: Peer, other: Peer) -> None:
 
 
 def test_a_start_in_another_start(client: Peer, other: Peer, world: World) -> None:
+    third = world.peer("gamma")
     other.on_transition(TR_START, 300, works_s=1.0)
     client.begin("start_run")
-    third = world.peer("gamma")
     wait_until(lambda: third.odb_get("/Runinfo/Transition in progress") == TR_START)
     with pytest.raises(TransitionFailedError) as caught:
         third.start_run()

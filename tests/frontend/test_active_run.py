@@ -232,6 +232,8 @@ def test_a_camera_that_hangs_makes_events_incomplete_never_a_stall(rigs: list[Ri
     wait_until(lambda: rig.run.acquisition.ring.counts[1].late == 3, 10, "late frames")
     rig.cameras[0].numbers.append(3)
     hanging.numbers.append(3)
+    counts = rig.run.acquisition.ring.counts
+    wait_until(lambda: [each.acquired for each in counts] == [4, 4], 10, "both frames")
     record = rig.run.finish()
     assert list(rig.buffer.events[-1])[:2] == ["CAM0", "CAM1"]
     assert (record.events_incomplete, record.frames_late, record.frames_lost) == (3, 3, 3)

@@ -1,8 +1,5 @@
 """The truth beside a run: complete when closed, readable while it grows and after a kill -9."""
 
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +9,7 @@ import pytest
 
 from sim.detector.sensor import sensor_model, vignetting
 from sim.detector.truth import KIND_NUMBERS, TRACK_DTYPE, read_truth, truth_path
-from tests.conftest import wait_until
+from tests.conftest import started, wait_until
 from tests.sim.driving import take_run
 
 
@@ -81,17 +78,13 @@ while True:
 
 
 def test_it_is_readable_while_it_grows_and_after_a_kill(tmp_path: Path) -> None:
-    writer = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)])
     path = truth_path(tmp_path, 1)
 
     def has_frames() -> bool:
         return path.exists() and frames_in(path) > 0
 
-    try:
+    with started([sys.executable, "-c", PROGRAM, str(tmp_path)]):
         wait_until(has_frames, 60, "frames in the truth of a run that goes on")
-    finally:
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.wait(10)
     truth = read_truth(path)
     frames = truth["frames"]["frame"]
     assert frames.tolist() == list(range(len(frames)))

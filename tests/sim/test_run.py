@@ -12,7 +12,7 @@ import h5py
 import pytest
 
 from rawdata.runfile import RunFile
-from tests.conftest import wait_until
+from tests.conftest import started, wait_until
 
 SIM = [sys.executable, "-m", "sim.main"]
 SMALL = ["--camera", "256x256", "--rate", "20"]
@@ -151,13 +151,13 @@ def test_a_recorded_run_is_replayed_as_a_run_of_its_own(tmp_path: Path, data: Pa
 
 def test_interrupting_leaves_nothing_running_and_a_whole_file(tmp_path: Path) -> None:
     command = [*SIM, "run", "--events", "1000", *SMALL, "--output", str(tmp_path)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
     file = tmp_path / "data" / "run00001.mid.gz"
-    wait_until(lambda: file.exists() and file.stat().st_size > 300_000, 60, "events in the file")
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    with started(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        wait_until(
+            lambda: file.exists() and file.stat().st_size > 300_000, 60, "events in the file"
+        )
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "Traceback" not in said
     wait_until(lambda: programs_of(tmp_path) == [], 10, "all programs to be gone")
@@ -189,14 +189,12 @@ def test_a_bad_option_is_refused_in_a_line(arguments: list[str], hint: str, tmp_
 
 
 def test_a_folder_with_a_running_experiment_is_refused(tmp_path: Path) -> None:
-    server = subprocess.Popen([sys.executable, "-m", "sim.server", str(tmp_path)])
-    try:
+    with started([sys.executable, "-m", "sim.server", str(tmp_path)]) as server:
         wait_until(lambda: (tmp_path / "experiment.json").exists(), 30, "the server")
         command = [*SIM, "run", *SMALL, "--output", str(tmp_path), "--no-stage"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
         assert done.returncode == 1
         assert str(tmp_path) in done.stderr.replace("\n", "")
         assert server.poll() is None
-    finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
