@@ -183,9 +183,7 @@ def _warnings(client: Client, instance: Instance) -> Iterator[Finding]:
     if "Logger" not in clients_of(client):
         yield Finding("logger", Verdict.WARNING, "no Logger is connected: start mlogger")
     elif not Path(folder := str(client.odb_get("/Logger/Data dir"))).is_dir():
-        text = (
-            f"/Logger/Data dir is {folder}, no folder of this computer: its disk was not looked at"
-        )
+        text = f"/Logger/Data dir is {folder}, no folder of this computer; its disk is not known"
         yield Finding("disk", Verdict.WARNING, text)
 
 

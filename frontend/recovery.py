@@ -74,12 +74,14 @@ class Recovery:
         now = time.monotonic()
         if self._plan.asked_s is not None and now > self._plan.asked_s + START_LIMIT_S:
             self._start_failed(f"no run began within {START_LIMIT_S:.0f} s")
-        if not self._plan.is_due(now) or self._client.odb_get("/Runinfo/Transition in progress"):
+        if self._plan.due_s is None or self._client.odb_get("/Runinfo/Transition in progress"):
             return
         if not self._keys.is_requested or self._client.odb_get("/Runinfo/State") != STATE_STOPPED:
             self._plan.call_off()
             self._client.msg(f"{self._instance.equipment}: the automatic start is called off")
             self._equipment.set_status("ready; the automatic start was called off", YELLOW)
+            return
+        if not self._plan.is_due(now):
             return
         self._plan.begin_try(now)
         tries = f"{self._plan.tries} of {self._plan.allowed}"

@@ -1,5 +1,6 @@
 """What all tests share: waiting for conditions, free ports, recorded runs."""
 
+import ctypes
 import importlib
 import os
 import shutil
@@ -50,12 +51,20 @@ def started(command: Sequence[str], **options: Any) -> Iterator["subprocess.Pope
             process.kill()
 
 
+_SEM_PID, _SEM_VALUE = 11, 12  # of semctl(2): who changed it last, and what it is
+
+
+def freeze(pid: int) -> None:
+    """Stop a program (SIGSTOP), and wait until it has stopped; see `suspend` where it has locks."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: _state(pid) == "T", what=f"process {pid} to stop")
+
+
 def suspend(pid: int) -> None:
-    """Stop a program (SIGSTOP) while it holds no record lock, which all others would wait for."""
+    """Stop a program (SIGSTOP) while it holds no lock that all others would wait for."""
 
     def stopped_without_lock() -> bool:
-        os.kill(pid, signal.SIGSTOP)
-        wait_until(lambda: _state(pid) == "T", what=f"process {pid} to stop")
+        freeze(pid)
         if not _holds_lock(pid):
             return True
         os.kill(pid, signal.SIGCONT)
@@ -69,9 +78,20 @@ def _state(pid: int) -> str:
 
 
 def _holds_lock(pid: int) -> bool:
-    """Tell from the kernel's table: ``1: POSIX  ADVISORY  WRITE 3705 fe:00:2147967 0 EOF``."""
+    """Tell whether it holds a record lock, or took a System V semaphore (MIDAS's locks) to zero.
+
+    Lines of the kernel's table are ``1: POSIX  ADVISORY  WRITE 3705 fe:00:2147967 0 EOF``.
+    """
     table = Path("/proc/locks").read_text(encoding="ascii")
-    return any(line.split()[1:5:3] == ["POSIX", str(pid)] for line in table.splitlines())
+    if any(line.split()[1:5:3] == ["POSIX", str(pid)] for line in table.splitlines()):
+        return True
+    libc = ctypes.CDLL(None)
+    semaphores = Path("/proc/sysvipc/sem").read_text(encoding="ascii").splitlines()[1:]
+    numbers = [int(line.split()[1]) for line in semaphores]
+    return any(
+        libc.semctl(number, 0, _SEM_VALUE) == 0 and libc.semctl(number, 0, _SEM_PID) == pid
+        for number in numbers
+    )
 
 
 def free_port() -> int:

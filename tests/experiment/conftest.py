@@ -88,3 +88,10 @@ def opened(directory: Path) -> Iterator[Opener]:
     yield open_it
     for buffer in buffers:
         buffer.close()
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneWorld]:
+    """An experiment that several tests share; its server lives through all of them."""
+    with StandaloneWorld(tmp_path_factory.mktemp("calm") / "experiment") as world:
+        yield world

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.conftest import wait_until
+from tests.conftest import suspend, wait_until
 from tests.experiment.peer import without_midas
 from tests.experiment.worlds import MidasWorld
 
@@ -78,6 +78,10 @@ class MidasRuns(MidasWorld):
     def signal(self, name: str, number: int) -> None:
         """Send a signal to a program."""
         self._programs[name].send_signal(number)
+
+    def suspend(self, name: str) -> None:
+        """Stop a program (SIGSTOP) while it holds no lock; SIGCONT lets it go on."""
+        suspend(self._programs[name].pid)
 
     def output(self, program: str) -> bytes:
         """Return what a program has said."""

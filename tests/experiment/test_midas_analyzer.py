@@ -148,7 +148,7 @@ def test_killed_in_mid_run_it_joins_again_and_completes_from_the_file(
 def test_asleep_it_holds_nobody_and_says_what_was_overwritten(experiment: AnalyzerInMidas) -> None:
     experiment.transit("START")
     experiment.wait_for_seen(10)
-    experiment.world.signal("analyzer", signal.SIGSTOP)
+    experiment.world.suspend("analyzer")
     try:
         sent = experiment.get(f"{TRIGGER}/Statistics/Events sent")
         experiment.wait_for_sent(sent + 60)  # twice what the buffer holds

@@ -11,6 +11,7 @@ from typing import Self
 
 import pytest
 
+from experiment.standalone.client import StandaloneClient
 from experiment.standalone.endpoint import find_server
 from tests.conftest import wait_until
 from tests.experiment.peer import Peer, without_midas
@@ -102,6 +103,16 @@ class StandaloneWorld(World):
         )
         return server
 
+    @property
+    def messages(self) -> str:
+        """The experiment's message log."""
+        return (self.folder / "midas.log").read_text()
+
+    def is_in_transition(self) -> bool:
+        """Tell whether a transition is under way."""
+        with StandaloneClient("look", self.folder) as look:
+            return bool(look.odb_get("/Runinfo/Transition in progress"))
+
     def kill_server(self) -> None:
         self.server.kill()
         self.server.wait()
@@ -161,6 +172,11 @@ class MidasWorld(World):
         for file in self.folder.glob(".*.SHM"):  # each has a System V semaphore, which stays behind
             semaphore = libc.semget(libc.ftok(str(file).encode(), ord("M")), 1, 0)
             libc.semctl(semaphore, 0, IPC_RMID)
+
+
+def program_names(client: StandaloneClient | Peer) -> set[str]:
+    """Return the names of the programs that are connected."""
+    return {entry["Name"] for entry in client.odb_get("/System/Clients").values()}
 
 
 def why_no_midas() -> str:

@@ -37,7 +37,7 @@ with_frontend = pytest.mark.parametrize("shared", ["beside the frontend"], indir
 @pytest.fixture
 def world(shared: World) -> World:
     """The experiment, without and with a trigger frontend; all is well with it."""
-    shared.small_camera()
+    shared.reset()
     shared.configure({"Cameras": ["sim:64x64"], "Ring memory MB": 1024})
     shared.client.odb_set(EVENT_KEY, 32 << 20)
     shared.client.odb_set(BUFFER_KEY, 256 << 20)

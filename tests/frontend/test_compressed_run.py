@@ -40,8 +40,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def world(shared: World) -> World:
-    assert shared.is_stopped()
-    shared.small_camera()
+    shared.reset()
     shared.configure({"Compress frames": True, "Compress workers": 2, "Generation": "A"})
     shared.configure({"Compression method": "dense"})
     return shared

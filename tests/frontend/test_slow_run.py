@@ -51,7 +51,8 @@ def test_it_sends_high_voltage_and_environment(world: World) -> None:
     assert reading.channels == 26
     inputs = slow.decode_inputs(sensors)
     assert inputs.shape == (24,)
-    wait_until(lambda: len(world.get(f"{ENVIRONMENT}/Variables")) > 0, 30, "variables")
+    for path in (HV, ENVIRONMENT):
+        wait_until(lambda path=path: len(world.get(f"{path}/Variables")) > 0, 30, "variables")
     assert np.allclose(world.get(f"{ENVIRONMENT}/Variables/Input"), inputs)
     assert np.allclose(world.get(f"{HV}/Variables/Demand"), reading.demand)
     types = world.client.odb_get(f"{HV}/Variables", include_key_metadata=True)
@@ -109,7 +110,8 @@ def test_a_device_that_does_not_answer_is_told_and_tried_again(world: World) -> 
     assert "do not answer" in world.client.get_triggered_alarms()[alarm]
     wait_until(lambda: listener.count(5) >= 3, 30, "events after it")
     wait_until(lambda: "answers again" in world.messages, 30, "the good news")
-    assert world.get(f"{ENVIRONMENT}/Common/Status color") == "greenLight"
+    color = f"{ENVIRONMENT}/Common/Status color"
+    wait_until(lambda: world.get(color) == "greenLight", 30, "a green status")
     assert listener.count(3) >= 1
     world.client.stop_run()
     assert world.end("slow") == 0

@@ -32,8 +32,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture
 def world(shared: World) -> World:
     """The shared experiment, stopped, with a small camera."""
-    assert shared.is_stopped()
-    shared.small_camera()
+    shared.reset()
     return shared
 
 
@@ -129,7 +128,6 @@ def test_a_pedestal_run_has_no_light(world: World) -> None:
 def test_generation_c(world: World) -> None:
     world.configure({"Generation": "C"}, MaxEvents=3)
     events = world.take_run()
-    world.configure({"Generation": "A"})
     assert ["TIME" in event for event in events] == [True, False, False]
     assert {digitizer.decode(event)[0].generation for event in events} == {"C"}
     stamps = [event.timestamp for event in events]
@@ -149,7 +147,6 @@ def test_two_cameras_in_one_process(world: World) -> None:
 def test_six_cameras_in_one_process(world: World) -> None:
     world.small_camera(cameras=6, MaxEvents=4, FreeRunning=True)
     events = world.take_run()
-    world.configure(FreeRunning=False)
     frames = [f"CAM{number}" for number in range(6)]
     assert {tuple(event)[:6] for event in events} == {tuple(frames)}
     assert [times.decode_fid(event, 5) for event in events] == list(range(4))
@@ -170,7 +167,6 @@ def test_cameras_of_ragged_arrival_and_loss_meet_in_their_events(world: World) -
     ]
     assert [times.decode_fid(event, 1) for event in events] == list(range(12))
     assert world.record["Frames lost"] == 1
-    world.client.reset_alarm("Trigger frames lost")
 
 
 def test_a_counter_that_rolls_over_loses_nothing(world: World) -> None:
@@ -190,7 +186,6 @@ def test_frames_that_the_camera_loses_are_gaps_and_counted(world: World) -> None
     assert flagged == [3, 5]
     assert world.record["Frames lost by camera"] == 3
     assert "Trigger frames lost" in world.client.get_triggered_alarms()
-    world.client.reset_alarm("Trigger frames lost")
 
 
 def test_the_camera_tells_its_temperature(world: World) -> None:
@@ -217,17 +212,15 @@ def test_the_camera_tells_its_temperature(world: World) -> None:
 def test_a_bad_setting_refuses_the_run(
     world: World, trigger: dict[str, Any], keys: dict[str, Any], says: str
 ) -> None:
-    before = {key: world.get(f"{TRIGGER}/Settings/{key}") for key in trigger}
     world.configure(trigger, **keys)
     with pytest.raises(TransitionFailedError) as refused:
         world.client.start_run()
-    before["Digitizers"] = ["sim:V1742", "sim:V1720E"]
-    world.configure({**before, "Ring memory MB": 1024})
     assert says in str(refused.value)
     assert world.is_stopped()
     assert says in world.status
     assert world.get(f"{TRIGGER}/Common/Status color") == "redLight"
-    world.small_camera(MaxEvents=1)
+    world.reset()
+    world.configure(MaxEvents=1)
     assert len(world.take_run()) == 1
     assert world.get(f"{TRIGGER}/Common/Status color") == "greenLight"
 
@@ -248,7 +241,6 @@ def test_a_buffer_too_small_for_the_rate_refuses_the_run(world: World) -> None:
     world.configure({"Buffer seconds": 60.0})
     with pytest.raises(TransitionFailedError, match=r"needed: at least \d+ for 60 s at 50 Hz"):
         world.client.start_run()
-    world.configure({"Buffer seconds": 0.1})
 
 
 def test_a_small_disk_refuses_the_run(world: World) -> None:
@@ -257,7 +249,6 @@ def test_a_small_disk_refuses_the_run(world: World) -> None:
     world.configure({"Disk minutes": 10_000.0})
     with pytest.raises(TransitionFailedError, match=r"the disk of .* GB free; needed: "):
         world.client.start_run()
-    world.configure({"Disk minutes": 2.0})
 
 
 def test_a_start_that_another_program_refuses_disarms(world: World) -> None:
@@ -300,7 +291,6 @@ def test_a_camera_that_goes_away_ends_the_run_and_the_next_one_works(world: Worl
     assert world.get(f"{TRIGGER}/Common/Status color") == "redLight"
     assert "camera 0 (sim:64x64)" in world.status
     assert "Traceback" not in world.log("trigger")
-    world.client.reset_alarm("Trigger device failed")
     world.configure(MaxEvents=3)
     assert len(world.take_run()) == 3
 
@@ -311,12 +301,11 @@ def test_a_digitizer_that_goes_away_ends_the_run(world: World) -> None:
     world.take_run()
     assert "digitizer" in world.status
     assert "Trigger device failed" in world.client.get_triggered_alarms()
-    world.client.reset_alarm("Trigger device failed")
 
 
 def test_a_camera_that_hangs_is_noticed_and_the_run_can_be_stopped(world: World) -> None:
     world.small_camera(faults={"hang_at": 4})
-    world.configure({"Silence alarm s": 0.5})
+    world.configure({"Silence alarm s": 0.5, "Event wait ms": 100})
     world.start_run()
     wait_until(lambda: "Trigger device silent" in world.client.get_triggered_alarms(), 20)
     wait_until(lambda: "no frame since" in world.status, 20, "a status that says so")
@@ -324,9 +313,7 @@ def test_a_camera_that_hangs_is_noticed_and_the_run_can_be_stopped(world: World)
     wait_until(lambda: world.get(live) < 50, 20, "the silence to count as dead time")
     world.stop_run()
     assert world.record["Live time s"] == pytest.approx(4 * 0.01)
-    assert world.record["Dead time s"] > 1
-    world.configure({"Silence alarm s": 10.0})
-    world.client.reset_alarm("Trigger device silent")
+    assert world.record["Dead time s"] > 0.1
     assert len(world.events) == 4
 
 
@@ -334,7 +321,6 @@ def test_a_misspelled_setting_is_told(world: World) -> None:
     world.configure({"Frame rate hz.": 3.0}, MaxEvents=1)
     world.take_run()
     assert f"{TRIGGER}/Settings/Frame rate hz. is no setting of mine" in world.messages
-    world.client.odb_delete(f"{TRIGGER}/Settings/Frame rate hz.")
 
 
 def test_a_sleeping_reader_costs_frames_that_are_counted_never_a_stall(own: World) -> None:

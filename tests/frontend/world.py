@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from experiment.constants import GET_ALL, STATE_STOPPED
+from experiment.errors import ExperimentError
 from experiment.standalone.client import StandaloneClient
 from rawdata.event import Event, parse_event
 from tests.conftest import wait_until
@@ -36,6 +38,7 @@ class World:
         self.events: list[Event] = []
         self._space = memoryview(bytearray(8 << 20))
         self._buffer: int | None = None
+        self._settings: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +87,30 @@ class World:
             return self.client.odb_exists(key) and (kind == "slow" or self.status != "")
 
         wait_until(is_ready, START_S, f"{kind} to be ready")
+        if kind == "trigger" and not self._settings:
+            paths = ("/Configurations", f"{TRIGGER}/Settings")
+            self._settings = {path: self.get(path) for path in paths}
         return process
+
+    def reset(self) -> None:
+        """Undo what a test before did, also one that failed; then choose a small camera.
+
+        No run goes on afterwards, settings are as the frontend made them, no alarm is on.
+        """
+
+        def has_ended() -> bool:
+            if self.is_stopped():
+                return True
+            with suppress(ExperimentError):  # a transition may be under way
+                self.client.stop_run()
+            return False
+
+        wait_until(has_ended, 30, "the end of the run before")
+        for path, values in self._settings.items():
+            self.client.odb_set(path, values)
+        for alarm in self.client.get_triggered_alarms():
+            self.client.reset_alarm(alarm)
+        self.small_camera()
 
     @property
     def clients(self) -> list[str]:
@@ -131,7 +157,7 @@ class World:
                 ),
                 "Digitizer options": json.dumps(options),
                 "Frame rate Hz": rate_hz,
-                "Event wait ms": 1000,
+                "Event wait ms": 10_000,  # a busy machine makes no event incomplete
                 "Ring slots": 8,
                 "Ring seconds": 2.0,
             },
