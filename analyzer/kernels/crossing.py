@@ -1,10 +1,11 @@
 """Take clusters apart that are two or more straight tracks over each other.
 
 Lines are sought one after the other among the macro-pixels that no line explains yet, by their
-distances from the origin in all directions (Hough's transform). A cluster is taken apart only if
-lines explain nearly all of it and each is a track of its own: it goes on beyond another line on
-both sides, or meets it somewhere in its middle, or lies beside it with darkness between them all
-along. A bent or kinked track stays whole.
+distances from the origin in all directions (Hough's transform). Bright ones count more: a line
+between two tracks that lie beside each other is near to both, but not to their light. A cluster is
+taken apart only if lines explain nearly all of it and each is a track of its own: it goes on beyond
+another line on both sides, or meets it somewhere in its middle, or lies beside it with darkness
+between them all along. A bent or kinked track stays whole.
 """
 
 import math
@@ -12,16 +13,27 @@ import math
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import F64, I32, I64
+from analyzer.kernels.arrays import F64, I32
+from analyzer.kernels.lines import (
+    HALF_WIDTH,
+    LINE_COSINE,
+    LINE_HIGH,
+    LINE_LIGHT,
+    LINE_LOW,
+    LINE_SINE,
+    LINE_WIDTH,
+    LINE_X,
+    LINE_Y,
+    MAX_WEIGHT,
+    distance,
+    explain,
+    measure_run,
+    refine_line,
+    seek_line,
+)
 
 MAX_LINES = 4
 """Lines that are sought in a cluster."""
-
-ANGLES = 90
-"""Directions that are tried."""
-
-HALF_WIDTH = 3.0
-"""Macro-pixels up to this far from a line may belong to it."""
 
 MIN_ARM = 6.0
 """A line goes on beyond another one for at least this long [macro-pixels]."""
@@ -34,12 +46,6 @@ MIN_SINE = math.sin(0.3)
 
 MIN_EXPLAINED = 0.9
 """Part of a cluster's macro-pixels that its lines have to explain."""
-
-MAX_GAP = 4
-"""Dark places that do not end a line [macro-pixels]."""
-
-MAX_WIDTH = 16
-"""Largest half width of a line [macro-pixels]."""
 
 REACH = 16.0
 """A line that meets another one ends that near to its far side [macro-pixels]."""
@@ -54,6 +60,9 @@ MAX_VALLEY = 0.5
 """In each third of that, macro-pixels somewhere between them have less than that part of the light
 of those on the darker of the two."""
 
+BEND = 6.0
+"""So have those between their ends over this length [macro-pixels]: a hairpin is one track."""
+
 VALLEYS = (0.35, 0.5, 0.65)
 """Where between them it may be darkest, and half the width of such a place, in their distance."""
 HALF_VALLEY = 0.09
@@ -63,114 +72,6 @@ SPREAD = 2.5
 
 MAX_SIZE = 20_000
 """Clusters of more macro-pixels are left as they are."""
-
-LINE_X, LINE_Y, LINE_COSINE, LINE_SINE, LINE_LOW, LINE_HIGH, LINE_WIDTH, LINE_LIGHT = range(8)
-
-
-@njit(nogil=True, cache=True)
-def _seek_line(y: F64, x: F64, is_free: I64, line: F64) -> int:
-    """Find the line with most free points near it; return how many these are."""
-    n = y.shape[0]
-    reach = 0.0
-    for i in range(n):
-        reach = max(reach, math.hypot(x[i], y[i]))
-    offset = int(reach) + 4
-    counts = np.zeros(2 * offset + 2, np.int64)
-    best = 0
-    for step in range(ANGLES):
-        angle = math.pi * step / ANGLES
-        cosine = math.cos(angle)
-        sine = math.sin(angle)
-        counts[:] = 0
-        for i in range(n):
-            if is_free[i]:
-                counts[int(y[i] * cosine - x[i] * sine + offset + 0.5)] += 1
-        for place in range(2, 2 * offset):
-            near = counts[place - 2 : place + 3].sum()
-            if near > best:
-                best = near
-                line[LINE_COSINE] = cosine
-                line[LINE_SINE] = sine
-                line[LINE_X] = -(place - offset) * sine
-                line[LINE_Y] = (place - offset) * cosine
-    return best
-
-
-@njit(nogil=True, cache=True)
-def _refine_line(y: F64, x: F64, is_free: I64, line: F64, reach: float) -> None:
-    """Put a line through the middle of the free points up to `reach` from it."""
-    for _ in range(3):
-        count = 0
-        sx = 0.0
-        sy = 0.0
-        sxx = 0.0
-        syy = 0.0
-        sxy = 0.0
-        for i in range(y.shape[0]):
-            dx = x[i] - line[LINE_X]
-            dy = y[i] - line[LINE_Y]
-            if is_free[i] and abs(dy * line[LINE_COSINE] - dx * line[LINE_SINE]) <= reach:
-                count += 1
-                sx += x[i]
-                sy += y[i]
-                sxx += x[i] * x[i]
-                syy += y[i] * y[i]
-                sxy += x[i] * y[i]
-        if count == 0:
-            return
-        mx = sx / count
-        my = sy / count
-        theta = 0.5 * math.atan2(
-            2.0 * (sxy / count - mx * my), (sxx / count - mx * mx) - (syy / count - my * my)
-        )
-        line[LINE_X] = mx
-        line[LINE_Y] = my
-        line[LINE_COSINE] = math.cos(theta)
-        line[LINE_SINE] = math.sin(theta)
-
-
-@njit(nogil=True, cache=True)
-def _measure_run(y: F64, x: F64, chosen: I64, line: F64, length: int) -> None:
-    """Measure from where to where a line runs without a gap, and half its width.
-
-    A line is as wide as three quarters of its length are lit beside it. Only chosen points count.
-    """
-    n = y.shape[0]
-    middle = length // 2
-    lit = np.zeros(length, np.int64)
-    for i in range(n):
-        dx = x[i] - line[LINE_X]
-        dy = y[i] - line[LINE_Y]
-        across = abs(dy * line[LINE_COSINE] - dx * line[LINE_SINE])
-        if chosen[i] and across <= HALF_WIDTH:
-            along = dx * line[LINE_COSINE] + dy * line[LINE_SINE]
-            lit[math.floor(along + 0.5) + middle] = 1
-    best = 0
-    begin = -1
-    last = 0
-    for place in range(length):
-        if not lit[place]:
-            continue
-        if begin < 0 or place - last > MAX_GAP:
-            begin = place
-        last = place
-        if last - begin >= best:
-            best = last - begin
-            line[LINE_LOW] = begin - middle
-            line[LINE_HIGH] = last - middle
-    beside = np.zeros(MAX_WIDTH + 1, np.int64)
-    for i in range(n):
-        dx = x[i] - line[LINE_X]
-        dy = y[i] - line[LINE_Y]
-        along = dx * line[LINE_COSINE] + dy * line[LINE_SINE]
-        if chosen[i] and line[LINE_LOW] <= along <= line[LINE_HIGH]:
-            across = abs(dy * line[LINE_COSINE] - dx * line[LINE_SINE])
-            if across < MAX_WIDTH + 0.5:
-                beside[int(across + 0.5)] += 1
-    width = 1
-    while width < MAX_WIDTH and beside[width] >= 1.5 * (line[LINE_HIGH] - line[LINE_LOW]):
-        width += 1
-    line[LINE_WIDTH] = max(HALF_WIDTH, width + 1.0)
 
 
 @njit(nogil=True, cache=True)
@@ -220,14 +121,13 @@ def _are_beside(y: F64, x: F64, light: F64, line: F64, other: F64) -> bool:
     slope = turn / straight
     if high - low < MIN_OVERLAP or abs(aside + slope * (0.5 * (low + high) - middle)) < MIN_BESIDE:
         return False
-    total = np.zeros((5, 3))  # on the line, on the other, at each of the valleys
-    count = np.zeros((5, 3))
+    total = np.zeros((5, 5))  # on the line, on the other, at each of the valleys; at both ends
+    count = np.zeros((5, 5))  # and in thirds, the ends first
     for i in range(y.shape[0]):
         dx = x[i] - line[LINE_X]
         dy = y[i] - line[LINE_Y]
         along = dx * cosine + dy * sine
         if low <= along < high:
-            third = min(int(3.0 * (along - low) / (high - low)), 2)
             place = (dy * cosine - dx * sine) / (aside + slope * (along - middle))
             where = -1
             if abs(place) < 2.0 * HALF_VALLEY:
@@ -239,40 +139,48 @@ def _are_beside(y: F64, x: F64, light: F64, line: F64, other: F64) -> bool:
                     if abs(place - VALLEYS[k]) < HALF_VALLEY:
                         where = 2 + k
             if where >= 0:
-                total[where, third] += light[i]
-                count[where, third] += 1.0
-    on_line = total[0].sum() / max(count[0].sum(), 1.0)
-    on_other = total[1].sum() / max(count[1].sum(), 1.0)
+                third = min(int(3.0 * (along - low) / (high - low)), 2)
+                total[where, 2 + third] += light[i]
+                count[where, 2 + third] += 1.0
+                if along < low + BEND:
+                    total[where, 0] += light[i]
+                    count[where, 0] += 1.0
+                if along >= high - BEND:
+                    total[where, 1] += light[i]
+                    count[where, 1] += 1.0
+    on_line = total[0, 2:].sum() / max(count[0, 2:].sum(), 1.0)
+    on_other = total[1, 2:].sum() / max(count[1, 2:].sum(), 1.0)
     most = MAX_VALLEY * min(on_line, on_other)
-    for third in range(3):
+    for part in range(5):
         is_dark = False
         for k in range(2, 5):
-            is_dark = is_dark or total[k, third] < most * max(count[k, third], 1.0)
+            is_dark = is_dark or total[k, part] < most * max(count[k, part], 1.0)
         if not is_dark:
             return False
     return True
 
 
 @njit(nogil=True, cache=True)
-def _distance(y: float, x: float, line: F64) -> float:
-    dx = x - line[LINE_X]
-    dy = y - line[LINE_Y]
-    along = dx * line[LINE_COSINE] + dy * line[LINE_SINE]
-    beyond = max(0.0, max(line[LINE_LOW] - along, along - line[LINE_HIGH]))
-    return math.hypot(beyond, dy * line[LINE_COSINE] - dx * line[LINE_SINE])
-
-
-@njit(nogil=True, cache=True)
-def _explain(y: F64, x: F64, line: F64, is_free: I64) -> int:
-    """Take the points of a line out of the free ones; return how many are left."""
-    free = 0
+def _is_hollow(y: F64, x: F64, light: F64, line: F64) -> bool:
+    """Tell whether it is darker along a line than on both sides of it, in each third of it."""
+    reach = int(line[LINE_WIDTH]) + 1
+    total = np.zeros((3, 2 * reach + 1))
+    count = np.zeros((3, 2 * reach + 1))
+    length = line[LINE_HIGH] - line[LINE_LOW]
     for i in range(y.shape[0]):
-        if is_free[i]:
-            if _distance(y[i], x[i], line) <= line[LINE_WIDTH]:
-                is_free[i] = 0
-            else:
-                free += 1
-    return free
+        dx = x[i] - line[LINE_X]
+        dy = y[i] - line[LINE_Y]
+        along = dx * line[LINE_COSINE] + dy * line[LINE_SINE] - line[LINE_LOW]
+        across = math.floor(dy * line[LINE_COSINE] - dx * line[LINE_SINE] + 0.5)
+        if 0 <= along < length and abs(across) <= reach:
+            third = min(int(3.0 * along / length), 2)
+            total[third, reach + across] += light[i]
+            count[third, reach + across] += 1.0
+    for third in range(3):
+        mean = total[third] / np.maximum(count[third], 1.0)
+        if mean[reach] >= MAX_VALLEY * min(mean[:reach].max(), mean[reach + 1 :].max()):
+            return False
+    return True
 
 
 @njit(nogil=True, cache=True)
@@ -286,31 +194,36 @@ def _find_lines(y: F64, x: F64, light: F64, lines: F64) -> int:
     everything = np.ones(n, np.int64)
     length = 4 * int(reach) + 16
     lines[0] = 0.0
-    _refine_line(y, x, is_free, lines[0], np.inf)
-    _measure_run(y, x, everything, lines[0], length)
-    free = _explain(y, x, lines[0], is_free)
-    if free <= (1.0 - MIN_EXPLAINED) * n:  # nearly all clusters
+    refine_line(y, x, is_free, lines[0], np.inf)
+    measure_run(y, x, everything, lines[0], length)
+    free = explain(y, x, lines[0], is_free)
+    is_one = free <= (1.0 - MIN_EXPLAINED) * n  # nearly all clusters
+    if is_one and not _is_hollow(y, x, light, lines[0]):
         return 1
     is_free[:] = 1
     free = n
     found = 0
+    weight = np.empty(n, np.int64)
+    most = MAX_WEIGHT * np.median(light)
+    for i in range(n):
+        weight[i] = 1 + int(max(min(light[i], most), 0.0))
     while found < MAX_LINES and free > (1.0 - MIN_EXPLAINED) * n:
         line = lines[found]
-        if _seek_line(y, x, is_free, line) < 2 * MIN_LENGTH:
+        if seek_line(y, x, weight, is_free, line) < 2 * MIN_LENGTH:
             break
-        _refine_line(y, x, is_free, line, HALF_WIDTH)
-        _measure_run(y, x, everything, line, length)
+        refine_line(y, x, is_free, line, HALF_WIDTH)
+        measure_run(y, x, everything, line, length)
         is_own = found == 0
         for k in range(found):
             is_own = is_own or _are_two(line, lines[k])
         is_own = is_own and line[LINE_HIGH] - line[LINE_LOW] >= MIN_LENGTH
         if not is_own:  # one that lies beside another has nothing of that one's points
-            _measure_run(y, x, is_free, line, length)
+            measure_run(y, x, is_free, line, length)
             for k in range(found):
                 is_own = is_own or _are_beside(y, x, light, lines[k], line)
         if not is_own:
             break
-        free = _explain(y, x, line, is_free)
+        free = explain(y, x, line, is_free)
         found += 1
     return found if free <= (1.0 - MIN_EXPLAINED) * n else 1
 
@@ -325,13 +238,13 @@ def _measure_light(y: F64, x: F64, light: F64, lines: F64) -> None:
         total = np.zeros(2)
         count = np.zeros(2)
         for i in range(y.shape[0]):
-            if _distance(y[i], x[i], lines[k]) > 1.0:
+            if distance(y[i], x[i], lines[k]) > 1.0:
                 continue
             is_alone = 1
             for other in range(lines.shape[0]):
                 if (
                     other != k
-                    and _distance(y[i], x[i], lines[other]) <= 2 * lines[other, LINE_WIDTH]
+                    and distance(y[i], x[i], lines[other]) <= 2 * lines[other, LINE_WIDTH]
                 ):
                     is_alone = 0
             total[is_alone] += light[i]
@@ -393,7 +306,7 @@ def split_crossings(
             best = 0
             most = -np.inf
             for k in range(n_lines):
-                pull = SPREAD * _distance(y[i], x[i], own[k]) / own[k, LINE_WIDTH]
+                pull = SPREAD * distance(y[i], x[i], own[k]) / own[k, LINE_WIDTH]
                 expected = math.log(own[k, LINE_LIGHT]) - 0.5 * pull * pull
                 if expected > most:
                     most = expected

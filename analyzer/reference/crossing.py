@@ -1,4 +1,4 @@
-"""Twin of `analyzer.kernels.crossing`."""
+"""Twin of `analyzer.kernels.crossing` and `analyzer.kernels.lines`."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.kernels import crossing as kernel
-from analyzer.kernels.arrays import F64, I32
+from analyzer.kernels import lines as straight
+from analyzer.kernels.arrays import F64, I32, I64
 
 Flags = npt.NDArray[np.bool_]
 
@@ -36,18 +37,20 @@ class Line:
         return np.asarray(np.hypot(along - np.clip(along, self.low, self.high), across))
 
 
-def seek_line(y: F64, x: F64) -> tuple[Line, int]:
-    """Return the line with most points within 2.5 of it, and their number."""
+def seek_line(y: F64, x: F64, weight: I64) -> tuple[Line, int]:
+    """Return the line with most weight of points within 1.5 of it, and their number."""
     offset = int(np.hypot(x, y).max()) + 40
-    best, most = Line(0, 0, 0), 0
-    for angle in np.pi * np.arange(kernel.ANGLES) / kernel.ANGLES:
+    best, most, count = Line(0, 0, 0), 0, 0
+    for angle in np.pi * np.arange(straight.ANGLES) / straight.ANGLES:
         place = np.floor(y * np.cos(angle) - x * np.sin(angle) + offset + 0.5).astype(int)
-        near = np.convolve(np.bincount(place, minlength=2 * offset), np.ones(5, int), "same")
+        weights = np.bincount(place, weight, 2 * offset).astype(int)
+        near = np.convolve(weights, np.ones(3, int), "same")
         if near.max() > most:
             most = int(near.max())
+            count = int((np.abs(place - near.argmax()) <= 1).sum())
             distance = int(near.argmax()) - offset
             best = Line(-distance * math.sin(angle), distance * math.cos(angle), float(angle))
-    return best, most
+    return best, count
 
 
 def refine_line(y: F64, x: F64, line: Line, reach: float) -> Line:
@@ -65,16 +68,16 @@ def refine_line(y: F64, x: F64, line: Line, reach: float) -> Line:
 def measure_run(y: F64, x: F64, line: Line) -> None:
     """Set from where to where a line runs without a gap, and half its width."""
     along, across = line.places(y, x)
-    lit = np.unique(np.floor(along[np.abs(across) <= kernel.HALF_WIDTH] + 0.5))
-    runs = np.split(lit, np.flatnonzero(np.diff(lit) > kernel.MAX_GAP) + 1)
+    lit = np.unique(np.floor(along[np.abs(across) <= straight.HALF_WIDTH] + 0.5))
+    runs = np.split(lit, np.flatnonzero(np.diff(lit) > straight.MAX_GAP) + 1)
     if lit.size:
         longest = max(reversed(runs), key=lambda run: run[-1] - run[0])
         line.low, line.high = float(longest[0]), float(longest[-1])
     inside = (line.low <= along) & (along <= line.high)
     beside = np.bincount(np.floor(np.abs(across[inside]) + 0.5).astype(int), minlength=20)
-    dark = np.flatnonzero(beside[1 : kernel.MAX_WIDTH] < 1.5 * (line.high - line.low))
-    width = 1 + (int(dark[0]) if dark.size else kernel.MAX_WIDTH - 1)
-    line.width = max(kernel.HALF_WIDTH, width + 1.0)
+    dark = np.flatnonzero(beside[1 : straight.MAX_WIDTH] < 1.5 * (line.high - line.low))
+    width = 1 + (int(dark[0]) if dark.size else straight.MAX_WIDTH - 1)
+    line.width = max(straight.HALF_WIDTH, width + 1.0)
 
 
 def arms(line: Line, other: Line) -> tuple[float, float]:
@@ -120,6 +123,11 @@ def are_beside(y: F64, x: F64, light: F64, line: Line, other: Line) -> bool:
     place = across / apart(along)
     inside = (low <= along) & (along < high)
     third = np.minimum(3 * (along - low) / (high - low), 2).astype(int)
+    parts = [
+        along < low + kernel.BEND,
+        along >= high - kernel.BEND,
+        *(third == k for k in range(3)),
+    ]
 
     def mean(where: float, half_width: float, chosen: Flags) -> float:
         near = inside & chosen & (np.abs(place - where) < half_width)
@@ -128,10 +136,32 @@ def are_beside(y: F64, x: F64, light: F64, line: Line, other: Line) -> bool:
     wide = 2 * kernel.HALF_VALLEY
     most = kernel.MAX_VALLEY * min(mean(0, wide, inside), mean(1, wide, inside))
     darkest = [
-        min(mean(where, kernel.HALF_VALLEY, third == number) for where in kernel.VALLEYS)
-        for number in range(3)
+        min(mean(where, kernel.HALF_VALLEY, part) for where in kernel.VALLEYS) for part in parts
     ]
     return max(darkest) < most
+
+
+def is_hollow(y: F64, x: F64, light: F64, line: Line) -> bool:
+    """Tell whether it is darker along a line than on both sides of it, in each third of it."""
+    along, across = line.places(y, x)
+    along, length = along - line.low, line.high - line.low
+    place = np.floor(across + 0.5).astype(int)
+    reach = int(line.width) + 1
+    inside = (along >= 0) & (along < length) & (np.abs(place) <= reach)
+    third = np.minimum(3 * along / max(length, 1e-9), 2).astype(int)
+    means = np.array(
+        [
+            [
+                light[chosen].mean()
+                if (chosen := inside & (third == k) & (place == p)).any()
+                else 0
+                for p in range(-reach, reach + 1)
+            ]
+            for k in range(3)
+        ]
+    )
+    sides = np.minimum(means[:, :reach].max(axis=1), means[:, reach + 1 :].max(axis=1))
+    return bool((means[:, reach] < kernel.MAX_VALLEY * sides).all())
 
 
 def find_lines(y: F64, x: F64, light: F64) -> list[Line]:
@@ -141,13 +171,15 @@ def find_lines(y: F64, x: F64, light: F64) -> list[Line]:
     few = (1.0 - kernel.MIN_EXPLAINED) * len(y)
     whole = refine_line(y, x, Line(0, 0, 0), np.inf)
     measure_run(y, x, whole)
-    if (whole.distances(y, x) > whole.width).sum() <= few:
+    is_one = (whole.distances(y, x) > whole.width).sum() <= few
+    if is_one and not is_hollow(y, x, light, whole):
         return [whole]
+    weight = 1 + np.clip(light, 0, straight.MAX_WEIGHT * np.median(light)).astype(np.int64)
     while len(lines) < kernel.MAX_LINES and is_free.sum() > few:
-        line, count = seek_line(y[is_free], x[is_free])
+        line, count = seek_line(y[is_free], x[is_free], weight[is_free])
         if count < 2 * kernel.MIN_LENGTH:
             break
-        line = refine_line(y[is_free], x[is_free], line, kernel.HALF_WIDTH)
+        line = refine_line(y[is_free], x[is_free], line, straight.HALF_WIDTH)
         measure_run(y, x, line)
         is_own = not lines or any(are_two(line, other) for other in lines)
         if line.high - line.low < kernel.MIN_LENGTH or not is_own:

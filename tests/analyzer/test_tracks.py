@@ -185,17 +185,29 @@ def test_a_hairpin_stays_whole():
     assert split(labels, light.astype(np.int32))[1] == 1
 
 
-def test_two_parallel_muons_have_their_own_light():
-    scene = make_scene((500, 700))
+@pytest.mark.parametrize(
+    ("along", "aside", "length", "brightness"),
+    [
+        (0, 28, 300, 60),  # within the length of the other
+        (0, 26, 500, 60),  # as long
+        (0, 28, 500, 1000),
+        (150, 32, 500, 60),  # goes on beyond it
+        (250, 32, 500, 60),
+    ],
+)
+def test_two_parallel_muons_have_their_own_light(along, aside, length, brightness):
+    scene = make_scene((600, 1000))
     light = scene.light()
-    add_track(light, 350, 240, 0.3, 500, 60)
+    add_track(light, 350, 240, 0.3, 500, brightness)
     alone = light.sum()
-    add_track(light, 340, 266, 0.3, 300, 60)  # 28 pixels aside
+    x = 350 + along * math.cos(0.3) - aside * math.sin(0.3)
+    y = 240 + along * math.sin(0.3) + aside * math.cos(0.3)
+    add_track(light, x, y, 0.3, length, brightness)
     chosen = AnalyzerSettings(ymin=0)
     images = ImageAnalysis(prepare_levels(scene.pedestal, chosen), chosen)
     _, clusters = images.analyze(scene.frame(light))
     assert len(clusters) == 2
-    assert clusters["sc_integral"] == pytest.approx([alone, light.sum() - alone], rel=0.06)
+    assert clusters["sc_integral"] == pytest.approx([alone, light.sum() - alone], rel=0.08)
 
 
 def test_two_crossing_muons_have_their_own_light():
