@@ -16,14 +16,21 @@ MAD_TO_SIGMA: Final = 1.4826
 """Standard deviation over median absolute deviation of a normal distribution."""
 DEAD_FRACTION: Final = 0.2
 """A pixel with less than that part of the usual noise does not react."""
+OUTLIER_SIGMA: Final = 5.0
+"""In a single frame a pixel that far from its pedestal is hot, noisy or lit: good ones without
+light are so once in 3 million."""
 ALONE_SIGMA: Final = 3.5
 ALONE_NEIGHBOURS: Final = 1
-"""In a single frame light and hot pixels look alike, but a hot pixel is alone: of the 24 pixels
-around it at most one is that many times the noise above its pedestal."""
+DARK_SIGMA: Final = 0.7
+"""Light and hot pixels look alike, but a hot pixel is alone: of the 24 pixels around it at most one
+is `ALONE_SIGMA` times the noise above its pedestal, and the mean of the others below `DARK_SIGMA`,
+which is 3.4 times its own noise."""
 
 CLIPPED_3_SIGMA: Final = 0.98658
 """Standard deviation of a normal distribution cut at 3 sigma, over the uncut one."""
 
+LEAST_SIGMA_ADU: Final = 0.1
+"""Noise of a frame whose pixels are all alike."""
 
 EXPOSURE_TOLERANCE: Final = 1e-3
 """Relative difference of exposure times up to which a pedestal fits."""
@@ -136,26 +143,23 @@ def find_defects(
     return defects
 
 
-def estimate_pedestal(
-    frame: Image, settings: AnalyzerSettings, *, exposure_s: float = 0.0, source: str = ""
-) -> Pedestal:
+def estimate_pedestal(frame: Image, *, exposure_s: float = 0.0, source: str = "") -> Pedestal:
     """Estimate a pedestal from one frame that may hold light: the fallback without pedestal run.
 
     The mean is the level of the row plus the level of the column, each without outliers; the noise
-    is one number for all pixels; defects are pixels that stand out alone, with none lit around.
-    Pixel-to-pixel differences and the noise of single pixels stay unknown.
+    is one number for all pixels; defects are pixels that stand out alone, with no light around.
+    Pixel-to-pixel differences and the noise of single pixels stay unknown, and noisy pixels that
+    happen to be quiet in that frame.
     """
     values = frame.astype(np.float32)
     model = _robust_level(values, 1) + np.float32(0)
     model = np.broadcast_to(model, values.shape) + _robust_level(values - model, 0)
     residual = values - model
-    sigma = _robust_sigma(residual)
-    rows, columns = np.nonzero(residual > settings.hot_adu)
-    padded = np.pad(residual, 2, constant_values=0)
-    near = [(i, j) for i in range(5) for j in range(5) if (i, j) != (2, 2)]
-    around = np.stack([padded[rows + i, columns + j] for i, j in near])
-    is_alone = (around > ALONE_SIGMA * sigma).sum(axis=0) <= ALONE_NEIGHBOURS
+    sigma = max(_robust_sigma(residual), LEAST_SIGMA_ADU)
     defects = np.zeros(frame.shape, np.uint8)
+    defects[residual < -OUTLIER_SIGMA * sigma] = Defect.NOISY
+    rows, columns = np.nonzero(residual > OUTLIER_SIGMA * sigma)
+    is_alone = _are_alone(residual / np.float32(sigma), rows, columns)
     defects[rows[is_alone], columns[is_alone]] = Defect.HOT
     return Pedestal(
         model.astype(np.float32),
@@ -165,6 +169,21 @@ def estimate_pedestal(
         exposure_s=exposure_s,
         source=source or "estimated from one frame",
     )
+
+
+def _are_alone(
+    significance: FloatImage, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
+) -> npt.NDArray[np.bool_]:
+    """Tell which pixels have no light around them.
+
+    :param significance: (rows, columns) float32, in noises of a pixel.
+    """
+    padded = np.pad(significance, 2, constant_values=0)
+    near = [(i, j) for i in range(5) for j in range(5) if (i, j) != (2, 2)]
+    around = np.stack([padded[rows + i, columns + j] for i, j in near])
+    is_lit = around > ALONE_SIGMA
+    dark = np.where(is_lit, 0, around).sum(axis=0) / np.maximum((~is_lit).sum(axis=0), 1)
+    return np.asarray((is_lit.sum(axis=0) <= ALONE_NEIGHBOURS) & (dark < DARK_SIGMA))
 
 
 def _robust_level(values: FloatImage, axis: int) -> FloatImage:
@@ -181,6 +200,6 @@ def _robust_level(values: FloatImage, axis: int) -> FloatImage:
 def _robust_sigma(residual: FloatImage) -> float:
     sigma = MAD_TO_SIGMA * float(np.median(np.abs(residual)))
     for _ in range(3):
-        inside = residual[np.abs(residual) <= 3 * max(sigma, 0.1)]
+        inside = residual[np.abs(residual) <= 3 * max(sigma, LEAST_SIGMA_ADU)]
         sigma = float(inside.std(dtype=np.float64)) / CLIPPED_3_SIGMA
     return sigma

@@ -19,7 +19,7 @@ from analyzer.pedestal_files import (
 from analyzer.pedestal_run import make_pedestal
 from analyzer.settings import AnalyzerSettings
 from tests.analyzer.run_making import make_event, run_odb, write_run
-from tests.analyzer.scenes import add_spot, make_scene
+from tests.analyzer.scenes import add_spot, add_track, make_scene
 
 SETTINGS = AnalyzerSettings()
 
@@ -125,14 +125,22 @@ def test_one_frame_gives_an_estimate_in_spite_of_its_light_and_hot_pixels():
     glow = 6 * np.exp(-np.arange(200) / 20)[:, np.newaxis]
     light = scene.light() + glow
     add_spot(light, 100, 100, 20_000)
+    add_track(light, 180, 60, 1.0, 100, 40)
     frame = scene.frame(light)
     frame[20, 30] = frame[150, 200] = 900
-    pedestal = estimate_pedestal(frame, SETTINGS, source="estimated from event 0 of run 5")
+    frame[160, 40] += 25  # ten times the noise
+    frame[170, 60] -= 25
+    pedestal = estimate_pedestal(frame, source="estimated from event 0 of run 5")
     truth = scene.pedestal.mean + glow
     assert abs((pedestal.mean - truth).mean()) < 0.1
     assert np.std(pedestal.mean - truth) < 1.0
     assert pedestal.sigma[0, 0] == pytest.approx(np.hypot(2.4, 0.8), rel=0.05)
-    assert {(int(y), int(x)) for y, x in np.argwhere(pedestal.defects)} == {(20, 30), (150, 200)}
+    assert {(int(y), int(x)) for y, x in np.argwhere(pedestal.defects)} == {
+        (20, 30),
+        (150, 200),
+        (160, 40),
+        (170, 60),
+    }
     assert pedestal.is_estimate
 
 
