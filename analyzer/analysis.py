@@ -6,6 +6,7 @@ else: so neither the number of threads nor the way the event came in can change 
 
 import math
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -53,6 +54,18 @@ _LONGEST_RUN_NS: Final = 10**15
 
 
 @dataclass
+class Times:
+    """How long the steps of an event took; no results, as they differ at each analysis [s].
+
+    :param images: camera -> search for lit macro-pixels, clusters, their variables.
+    :param waveforms: of all boards.
+    """
+
+    images: dict[int, tuple[float, float, float]] = field(default_factory=dict)
+    waveforms: float = 0.0
+
+
+@dataclass
 class EventResult:
     """What came of one event.
 
@@ -65,6 +78,7 @@ class EventResult:
     serial: int
     rows: dict[str, npt.NDArray[Any]]
     problems: list[str] = field(default_factory=list)
+    times: Times = field(default_factory=Times)
 
 
 class RunAnalysis:
@@ -131,8 +145,9 @@ class RunAnalysis:
         :param slow: rows of `SLOW` that came before it, which become rows of it.
         """
         problems: list[str] = []
+        times = Times()
         try:
-            rows = self._analyze(event, problems)
+            rows = self._analyze(event, problems, times)
         except Exception as error:
             # Whatever an event may hold, it must not end the run's analysis.
             rows = {"events": _flagged(EventFlag.FAILED)}
@@ -145,15 +160,17 @@ class RunAnalysis:
             part["event"] = index
         rows["events"]["serial"] = event.serial_number
         rows["events"]["timestamp"] = event.timestamp
-        return EventResult(index, event.serial_number, rows, problems)
+        return EventResult(index, event.serial_number, rows, problems, times)
 
-    def _analyze(self, event: Event, problems: list[str]) -> dict[str, npt.NDArray[Any]]:
+    def _analyze(
+        self, event: Event, problems: list[str], taken: Times
+    ) -> dict[str, npt.NDArray[Any]]:
         events: list[npt.NDArray[Any]] = []
         clusters: list[npt.NDArray[Any]] = []
         pixels: list[npt.NDArray[Any]] = []
         tiles: list[npt.NDArray[Any]] = []
         for camera in camera_banks.camera_indices(event):
-            row, found, kept, level = self._analyze_camera(event, camera, problems)
+            row, found, kept, level = self._analyze_camera(event, camera, problems, taken)
             for part in (row, found, kept, level):
                 part["camera"] = camera
             events.append(row)
@@ -169,10 +186,13 @@ class RunAnalysis:
             "redpix": _joined(pixels, REDPIX),
             "tiles": _joined(tiles, TILE),
         }
-        return rows | self._analyze_digitizers(event, rows["events"], problems)
+        began_s = time.perf_counter()
+        rows |= self._analyze_digitizers(event, rows["events"], problems)
+        taken.waveforms = time.perf_counter() - began_s
+        return rows
 
     def _analyze_camera(
-        self, event: Event, camera: int, problems: list[str]
+        self, event: Event, camera: int, problems: list[str], taken: Times
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         nothing, kept, tiles = np.zeros(0, CLUSTER), np.zeros(0, REDPIX), np.zeros(0, TILE)
         levels = self.levels.get(camera)
@@ -187,6 +207,7 @@ class RunAnalysis:
             return _flagged(EventFlag.BAD_FRAME), nothing, kept, tiles
         images = self._images(camera, levels)
         row, clusters = images.analyze(frame)
+        taken.images[camera] = images.steps_s
         tiles = images.tiles()
         level = float(row["residual_mean"][0])
         if exceeds(level, tiles["level"], self.settings.drift_limit_adu):

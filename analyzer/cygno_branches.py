@@ -17,8 +17,6 @@ PMT_CHANNELS: Final = (1, 2, 3, 4)
 GEM_CHANNELS: Final = (5, 6, 7)
 """Default of the setting ``GEM channels`` (``board_gem_channels`` of configFile_LNGS.txt)."""
 
-NOT_MEASURED: Final = "0: not measured; the steps of ours are one"
-
 TIME_TAG_MS: Final = 8.5e-6
 """Step of the trigger time tags [ms], as CYGNO takes it for both boards."""
 
@@ -33,19 +31,12 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "cmos_mean": ("float32", "mean of the zero-suppressed image [ADU]"),
     "cmos_rms": ("float32", "standard deviation of the zero-suppressed image [ADU]"),
     "lp_len": ("float32", "macro-pixels in clusters (CYGNO: that clusters are sought among)"),
+    "t_DBSCAN": ("float32", "time of DBSCAN, joining and taking clusters apart [s]"),
+    "t_variables": ("float32", "time of all variables of the clusters [s]"),
+    "t_pedsub": ("float32", "time of the one pass that also does the steps below [s]"),
     **{
-        f"t_{step}": ("float32", NOT_MEASURED)
-        for step in (
-            "DBSCAN",
-            "variables",
-            "pedsub",
-            "saturation",
-            "zerosup",
-            "xycut",
-            "rebin",
-            "medianfilter",
-            "noisered",
-        )
+        f"t_{step}": ("float32", "0: see t_pedsub")
+        for step in ("saturation", "zerosup", "xycut", "rebin", "medianfilter", "noisered")
     },
     "Lime_pressure": ("float32", "pressure in the detector [bar]"),
     "Atm_pressure": ("float32", "atmospheric pressure [bar]"),
@@ -112,7 +103,11 @@ WAVES: Final[dict[str, tuple[str, str]]] = {
     "pmt_wf_channel": ("int32", "channel of the board"),
     "pmt_wf_insideGE": ("int32", "1: Readout time <= pmt_wf_TTT <= exposure"),
     "pmt_wf_sampling": ("int32", "1024: fast board (V1742), 4000: slow board (V1720)"),
-    "pmt_wf_TTT": ("float32", "trigger time tag times 8.5 ns [ms]"),
+    "pmt_wf_TTT": (
+        "float32",
+        "time of the trigger since the frame's exposure began [ms]; where that is not known, its "
+        "time tag times 8.5 ns, as with CYGNO, whose tags begin with the frame",
+    ),
     "pmt_wf_baseline": ("float32", "baseline [ADC counts] (CYGNO: of the centred waveform, 0)"),
     "pmt_wf_RMS": ("float32", "noise of the baseline [ADC counts]"),
     "pmt_wf_tot_integral": ("float32", "sum of all samples below the baseline [ADC counts]"),
@@ -123,7 +118,9 @@ WAVES: Final[dict[str, tuple[str, str]]] = {
 }
 """Plain branches of ``PMT_Events`` and ``GEM_Events``, one entry a waveform."""
 
-TIMES: Final[dict[str, tuple[str, str]]] = {"t_waveforms": ("float32", NOT_MEASURED)}
+TIMES: Final[dict[str, tuple[str, str]]] = {
+    "t_waveforms": ("float32", "time of the event's waveforms, divided by their number [s]")
+}
 """What ``PMT_Events`` has besides."""
 
 PEAKS: Final[dict[str, tuple[str, str]]] = {

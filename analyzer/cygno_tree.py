@@ -17,6 +17,7 @@ from analyzer.cygno_branches import (
     PEAKS,
     REDPIXELS,
     TIME_TAG_MS,
+    TIMES,
     WAVES,
 )
 from analyzer.dtypes import CLUSTER, PULSE, WAVEFORM, ClusterFlag, EventFlag
@@ -41,9 +42,13 @@ CMOS: Final = np.dtype(
         ("integral", np.float32),
         ("mean", np.float32),
         ("rms", np.float32),
+        ("times", np.float32, (3,)),
     ]
 )
 """What a frame's entry needs beside its results."""
+
+_LOW_BITS: Final = np.uint64((1 << 30) - 1)
+"""Bits of a time tag that all boards have, and that tell the triggers of an event apart."""
 
 _STATUS: Final = np.array([3.0, -1.0, 0.0], np.float32)
 """Ours (0 converged, 1 too few bins, 2 not converged) as status of ROOT's covariance matrix."""
@@ -65,7 +70,8 @@ def measure_cmos(analysis: RunAnalysis, event: Event, result: EventResult) -> Ro
         mean = integral / frame.size
         rms = np.sqrt(max(squares / frame.size - mean**2, 0.0))
         run = levels.pedestal.run
-        rows[used] = (result.index, camera, frame.shape[1], run, integral, mean, rms)
+        times = result.times.images[camera]
+        rows[used] = (result.index, camera, frame.shape[1], run, integral, mean, rms, times)
         used += 1
     return rows[:used]
 
@@ -132,12 +138,42 @@ def frame_clusters(clusters: Rows, pixels: Rows) -> tuple[Rows, Rows, npt.NDArra
     return clusters[is_inside], chosen, np.where(has_pixels, begin, -1)
 
 
-def wave_columns(run: int, waves: Rows, exposure_s: float, readout_ms: float) -> Columns:
+def frame_times(waves: Rows, triggers: Rows) -> npt.NDArray[np.float64]:
+    """Return the time of an event's waveforms since the exposure began [ms].
+
+    Where that is not known it is the time tag times 8.5 ns, as CYGNO has it.
+
+    :param waves: rows of `WAVEFORM` of one event.
+    :param triggers: rows of `TRIGGER` of the same.
+    """
+    tags = waves["time_tag"].astype(np.uint64)
+    times = np.asarray(tags * TIME_TAG_MS, np.float64)
+    triggers = triggers[np.isfinite(triggers["frame_time"])]
+    for board in (0, 1):
+        own = np.flatnonzero(waves["board"] == board)
+        known = triggers[(triggers["boards"] >> board) & 1 == 1]
+        if not len(known):
+            continue
+        is_its = (tags[own, np.newaxis] ^ known[f"time_tag_{board}"]) & _LOW_BITS == 0
+        has_any = is_its.any(axis=1)
+        times[own[has_any]] = known["frame_time"][is_its[has_any].argmax(axis=1)]
+    return times
+
+
+def wave_columns(
+    run: int,
+    waves: Rows,
+    time_ms: npt.NDArray[np.float64],
+    taken_s: npt.NDArray[np.float64],
+    exposure_s: float,
+    readout_ms: float,
+) -> Columns:
     """Return CYGNO's plain branches of waveforms, rows of `WAVEFORM`.
 
+    :param time_ms: (waveforms,) of `frame_times`.
+    :param taken_s: (waveforms,) how long the analysis of each took.
     :param readout_ms: the setting Readout time: all rows are exposed from then on.
     """
-    time_ms = waves["time_tag"].astype(np.float64) * TIME_TAG_MS
     is_fast = waves["model"] == DRS4_MODEL
     counts = counts_per_picocoulomb(waves)
     integral = waves["charge"] * counts
@@ -167,8 +203,9 @@ def wave_columns(run: int, waves: Rows, exposure_s: float, readout_ms: float) ->
         "pmt_wf_max_ampl": waves["amplitude"],
         "pmt_TOT_time": waves["tot"] / waves["sampling_ns"],
         "pmt_TOT_area": waves["tot_charge"] * counts,
+        "t_waveforms": taken_s,
     }
-    return _typed(content, WAVES)
+    return _typed(content, WAVES | TIMES)
 
 
 def peak_columns(waves: Rows, pulses: Rows) -> tuple[npt.NDArray[np.int64], Columns]:

@@ -1,6 +1,7 @@
 """From a raw frame to its statistics and clusters: the kernels, bound to pedestal and settings."""
 
 import math
+import time
 from typing import Any, Final
 
 import numpy as np
@@ -63,6 +64,8 @@ class ImageAnalysis:
         self._labelled = 0
         self._seen: Seen | None = None
         self._is_mess = False
+        self.steps_s = (0.0, 0.0, 0.0)
+        """Time of the last frame's search for lit macro-pixels, its clusters, their variables."""
         self._cygno = CygnoFinder(levels, settings) if settings.finder == "cygno" else None
 
     def analyze(self, pixels: npt.NDArray[np.uint16]) -> tuple[Rows, Rows]:
@@ -73,6 +76,7 @@ class ImageAnalysis:
         frame = as_frame(pixels)
         settings, levels = self.settings, self.levels
         finding, self._seen = self.find(frame), None
+        began_s = time.perf_counter()
         clusters = np.zeros(finding.found, CLUSTER)
         if finding.found:
             mk.exclude_clusters(
@@ -96,7 +100,9 @@ class ImageAnalysis:
             order = np.argsort(-measured["sc_integral"], kind="stable")
             clusters = measured[order]
             self._seen = residuals, finding, order
-        return self._describe(frame, finding, clusters), clusters
+        event = self._describe(frame, finding, clusters)
+        self.steps_s = (*self.steps_s[:2], time.perf_counter() - began_s)
+        return event, clusters
 
     @property
     def macro_sums(self) -> npt.NDArray[np.int32]:
@@ -145,6 +151,7 @@ class ImageAnalysis:
         """
         frame = as_frame(pixels)
         settings, levels = self.settings, self.levels
+        began_s = time.perf_counter()
         clear_labels(self._labels, *self._lit[:2], self._labelled)
         self._labelled = 0
         n_lit, total = search_frame(
@@ -167,11 +174,13 @@ class ImageAnalysis:
             n_lit = self._cygno.list_points(frame, *self._lit)
         light = total / fk.SCALE
         is_spark = light > SPARK_MEAN_ADU * frame.size + SPARK_SUM_ADU
+        searched_s = time.perf_counter()
         found, n_core, n, complete = 0, 0, 0, True
         if not is_spark:
             found, n_core, n, complete = self._label(n_lit)
         self._labelled = n
         self._is_mess = is_spark or not (complete or found)
+        self.steps_s = (searched_s - began_s, time.perf_counter() - searched_s, 0.0)
         return Finding(
             self._labels,
             *self._lit[:2],

@@ -207,7 +207,10 @@ columns and rows of the raw frame, see [results](results.md).
 
 **What is not in it**, as with CYGNO: frames that are sparks; clusters whose centre is outside of
 the acceptance; events without a camera, and frames that could not be read. The HDF5 file has all
-of them, flagged. Times (`t_*`) are 0: they would differ from one analysis of a run to the next.
+of them, flagged.
+
+**Times** (`t_*`) are those of the analysis and differ each time; all else is the same however
+often a run is analyzed, with any number of threads.
 
 The string `Reco_attributes` is a JSON object with what the HDF5 file has as attributes: settings,
 pedestals, counts. `gitHash` is the version of this software.

@@ -159,7 +159,7 @@ def estimate_pedestal(frame: Image, *, exposure_s: float = 0.0, source: str = ""
     defects = np.zeros(frame.shape, np.uint8)
     defects[residual < -OUTLIER_SIGMA * sigma] = Defect.NOISY
     rows, columns = np.nonzero(residual > OUTLIER_SIGMA * sigma)
-    is_alone = _are_alone(residual / np.float32(sigma), rows, columns)
+    is_alone = _are_alone((residual / sigma).astype(np.float32), rows, columns)
     defects[rows[is_alone], columns[is_alone]] = Defect.HOT
     return Pedestal(
         model.astype(np.float32),

@@ -1,6 +1,7 @@
 """Results as a ROOT file with CYGNO's trees, written as the run goes, renamed when it is whole."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -53,6 +54,37 @@ def root_name(run: int) -> str:
     return f"reco_run{run:05d}.root"
 
 
+class _Waveforms:
+    """Waveforms that wait to be written."""
+
+    def __init__(self) -> None:
+        self.rows: list[npt.NDArray[Any]] = []
+        self._pulses: list[npt.NDArray[Any]] = []
+        self._time_ms: list[npt.NDArray[np.float64]] = []
+        self._taken_s: list[npt.NDArray[np.float64]] = []
+
+    def add(
+        self,
+        rows: npt.NDArray[Any],
+        pulses: npt.NDArray[Any],
+        triggers: npt.NDArray[Any],
+        taken_s: float,
+    ) -> None:
+        """Add those of an event.
+
+        :param taken_s: how long their analysis took.
+        """
+        self.rows.append(rows)
+        self._pulses.append(pulses)
+        self._time_ms.append(tree.frame_times(rows, triggers))
+        self._taken_s.append(np.full(len(rows), taken_s / max(len(rows), 1)))
+
+    def joined(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return rows, pulses, times in the frame [ms], and how long each took [s]."""
+        parts = (self.rows, self._pulses, self._time_ms, self._taken_s)
+        return tuple(np.concatenate(part) for part in parts)
+
+
 class RootWriter:
     """Writes the results of a run; `close` gives the file its name, without it it stays partial.
 
@@ -94,9 +126,7 @@ class RootWriter:
         self._frames: list[tree.Columns] = []
         self._clusters: list[tree.Columns] = []
         self._pixels: list[tree.Columns] = []
-        self._waves: list[npt.NDArray[Any]] = []
-        self._pulses: list[npt.NDArray[Any]] = []
-        self._averaged: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
+        self._waves, self._averaged = _Waveforms(), _Waveforms()
         self._waiting = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,11 +142,14 @@ class RootWriter:
     @staticmethod
     def measure(analysis: RunAnalysis, event: Event, result: EventResult) -> dict[str, Any]:
         """Return what an event's entries need beside its results; threads call it."""
+        began_s = time.perf_counter()
         averages, pulses = tree.measure_averages(analysis, event, result)
+        averages_s = time.perf_counter() - began_s
         return {
             "cmos": tree.measure_cmos(analysis, event, result),
             "averages": averages,
             "average_pulses": pulses,
+            "waveform_times": np.array([result.times.waveforms, averages_s]),
         }
 
     def append(self, rows: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -131,9 +164,11 @@ class RootWriter:
             self._add_frame(frame, events[int(frame["camera"])], rows)
         waves = rows.get("waveforms")
         if waves is not None and len(waves):
-            self._waves.append(waves)
-            self._pulses.append(rows["pulses"])
-            self._averaged.append((rows["averages"], rows["average_pulses"]))
+            waves_s, averages_s = rows["waveform_times"]
+            self._waves.add(waves, rows["pulses"], rows["triggers"], waves_s)
+            self._averaged.add(
+                rows["averages"], rows["average_pulses"], rows["triggers"], averages_s
+            )
         if len(self._frames) >= _BATCH_FRAMES or self._waiting >= _BATCH_ROWS:
             self.flush()
 
@@ -152,23 +187,21 @@ class RootWriter:
                         ),
                     }
                 )
-            if self._waves:
-                waves, pulses = np.concatenate(self._waves), np.concatenate(self._pulses)
+            if self._waves.rows:
+                waves, *others = self._waves.joined()
                 is_gem = np.isin(waves["channel"], self._gem_channels)
                 is_gem &= waves["model"] == DRS4_MODEL
                 is_pmt = np.isin(waves["channel"], self._channels)
-                self._extend(self._pmts, waves[is_pmt], pulses, WAVES | TIMES)
-                self._extend(self._gems, waves[is_gem], pulses, WAVES)
-                if self._averaged:
-                    waves, pulses = (
-                        np.concatenate(part) for part in zip(*self._averaged, strict=True)
-                    )
-                    self._extend(self._averages, waves, pulses, AVERAGES | TIMES)
+                self._extend(self._pmts, WAVES | TIMES, is_pmt, waves, *others)
+                self._extend(self._gems, WAVES, is_gem, waves, *others)
+                waves, *others = self._averaged.joined()
+                every = np.ones(len(waves), np.bool_)
+                self._extend(self._averages, AVERAGES | TIMES, every, waves, *others)
         except OSError as error:
             raise self._failed(error) from error
-        for waiting in (self._frames, self._clusters, self._pixels, self._waves, self._pulses):
+        for waiting in (self._frames, self._clusters, self._pixels):
             waiting.clear()
-        self._averaged.clear()
+        self._waves, self._averaged = _Waveforms(), _Waveforms()
         self._waiting = 0
 
     def close(self, attributes: Mapping[str, Any]) -> Path:
@@ -218,18 +251,22 @@ class RootWriter:
     def _extend(
         self,
         target: Any,
+        branches: Mapping[str, tuple[str, str]],
+        chosen: npt.NDArray[np.bool_],
         waves: npt.NDArray[Any],
         pulses: npt.NDArray[Any],
-        branches: Mapping[str, tuple[str, str]],
+        time_ms: npt.NDArray[np.float64],
+        taken_s: npt.NDArray[np.float64],
     ) -> None:
-        """Add waveforms, and those of the pulses that are theirs, to a tree with such branches."""
-        if not len(waves):
+        """Add chosen waveforms, and the pulses that are theirs, to a tree with such branches."""
+        if not chosen.any():
             return
-        numbers, peaks = tree.peak_columns(waves, pulses)
-        columns = tree.wave_columns(self._run, waves, self._exposure_s, self._readout_ms)
+        numbers, peaks = tree.peak_columns(waves[chosen], pulses)
+        columns = tree.wave_columns(
+            self._run, waves[chosen], time_ms[chosen], taken_s[chosen],
+            self._exposure_s, self._readout_ms,
+        )  # fmt: skip
         content = {name: columns[name] for name in branches if name in columns}
-        if "t_waveforms" in branches:
-            content["t_waveforms"] = np.zeros(len(waves), np.float32)
         target.extend({**content, "pmt_peak": self._jagged(peaks, numbers, "pmt_peak")})
 
     def _add_frame(
@@ -250,6 +287,7 @@ class RootWriter:
             "cmos_rms": frame["rms"],
             "lp_len": clusters["sc_nmacro"].sum(dtype=np.int64),
             **{name: 0.0 for name in EVENTS if name.startswith("t_")},
+            **dict(zip(("t_pedsub", "t_DBSCAN", "t_variables"), frame["times"], strict=True)),
             "camera": camera,
             "flags": event["flags"],
             **self._environment,

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import F64, I32
+from analyzer.kernels.arrays import F64, I32, I64
 from analyzer.kernels.lines import (
     HALF_WIDTH,
     LINE_COSINE,
@@ -61,7 +61,8 @@ MAX_VALLEY = 0.5
 of those on the darker of the two."""
 
 BEND = 6.0
-"""So have those between their ends over this length [macro-pixels]: a hairpin is one track."""
+"""So have those between ends of both that are this near, and over this length [macro-pixels]: a
+hairpin is one track."""
 
 VALLEYS = (0.35, 0.5, 0.65)
 """Where between them it may be darkest, and half the width of such a place, in their distance."""
@@ -152,6 +153,10 @@ def _are_beside(y: F64, x: F64, light: F64, line: F64, other: F64) -> bool:
     on_other = total[1, 2:].sum() / max(count[1, 2:].sum(), 1.0)
     most = MAX_VALLEY * min(on_line, on_other)
     for part in range(5):
+        if part == 0 and abs(line[LINE_LOW] - min(first, last)) > BEND:
+            continue
+        if part == 1 and abs(line[LINE_HIGH] - max(first, last)) > BEND:
+            continue
         is_dark = False
         for k in range(2, 5):
             is_dark = is_dark or total[k, part] < most * max(count[k, part], 1.0)
@@ -184,32 +189,22 @@ def _is_hollow(y: F64, x: F64, light: F64, line: F64) -> bool:
 
 
 @njit(nogil=True, cache=True)
-def _find_lines(y: F64, x: F64, light: F64, lines: F64) -> int:
-    """Find the lines that make up a cluster; return their number, 1 if it is to stay whole."""
+def _explain_by_lines(
+    y: F64, x: F64, light: F64, weight: I64, band: int, length: int, lines: F64
+) -> int:
+    """Seek lines until nearly all of a cluster is explained; return their number, 1 if it is not.
+
+    :param weight: of each point in the search, and `band`: see `seek_line`.
+    :param length: room for where a line runs [macro-pixels].
+    """
     n = y.shape[0]
-    reach = 0.0
-    for i in range(n):
-        reach = max(reach, math.hypot(x[i], y[i]))
-    is_free = np.ones(n, np.int64)
     everything = np.ones(n, np.int64)
-    length = 4 * int(reach) + 16
-    lines[0] = 0.0
-    refine_line(y, x, is_free, lines[0], np.inf)
-    measure_run(y, x, everything, lines[0], length)
-    free = explain(y, x, lines[0], is_free)
-    is_one = free <= (1.0 - MIN_EXPLAINED) * n  # nearly all clusters
-    if is_one and not _is_hollow(y, x, light, lines[0]):
-        return 1
-    is_free[:] = 1
+    is_free = np.ones(n, np.int64)
     free = n
     found = 0
-    weight = np.empty(n, np.int64)
-    most = MAX_WEIGHT * np.median(light)
-    for i in range(n):
-        weight[i] = 1 + int(max(min(light[i], most), 0.0))
     while found < MAX_LINES and free > (1.0 - MIN_EXPLAINED) * n:
         line = lines[found]
-        if seek_line(y, x, weight, is_free, line) < 2 * MIN_LENGTH:
+        if seek_line(y, x, weight, band, is_free, line) < 2 * MIN_LENGTH:
             break
         refine_line(y, x, is_free, line, HALF_WIDTH)
         measure_run(y, x, everything, line, length)
@@ -226,6 +221,34 @@ def _find_lines(y: F64, x: F64, light: F64, lines: F64) -> int:
         free = explain(y, x, line, is_free)
         found += 1
     return found if free <= (1.0 - MIN_EXPLAINED) * n else 1
+
+
+@njit(nogil=True, cache=True)
+def _find_lines(y: F64, x: F64, light: F64, lines: F64) -> int:
+    """Find the lines that make up a cluster; return their number, 1 if it is to stay whole."""
+    n = y.shape[0]
+    reach = 0.0
+    for i in range(n):
+        reach = max(reach, math.hypot(x[i], y[i]))
+    is_free = np.ones(n, np.int64)
+    everything = np.ones(n, np.int64)
+    length = 4 * int(reach) + 16
+    lines[0] = 0.0
+    refine_line(y, x, is_free, lines[0], np.inf)
+    measure_run(y, x, everything, lines[0], length)
+    free = explain(y, x, lines[0], is_free)
+    is_one = free <= (1.0 - MIN_EXPLAINED) * n  # nearly all clusters
+    if is_one and not _is_hollow(y, x, light, lines[0]):
+        return 1
+    weight = np.empty(n, np.int64)
+    most = MAX_WEIGHT * np.median(light)
+    for i in range(n):
+        weight[i] = 1 + int(max(min(light[i], most), 0.0))
+    found = _explain_by_lines(y, x, light, weight, 1, length, lines)
+    if found < 2 and not is_one:  # faint and ragged ones may be clearer without their light
+        weight[:] = 1
+        found = _explain_by_lines(y, x, light, weight, 2, length, lines)
+    return found
 
 
 @njit(nogil=True, cache=True)

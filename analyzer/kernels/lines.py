@@ -31,8 +31,12 @@ MAX_WIDTH = 16
 
 
 @njit(nogil=True, cache=True)
-def seek_line(y: F64, x: F64, weight: I64, is_free: I64, line: F64) -> int:
-    """Find the line with most weight of free points near it; return how many these are."""
+def seek_line(y: F64, x: F64, weight: I64, band: int, is_free: I64, line: F64) -> int:
+    """Find the line with most weight of free points near it, in bins of one macro-pixel.
+
+    :param band: bins to either side of a line that are near, 1 or 2.
+    :returns: how many free points are within two bins.
+    """
     n = y.shape[0]
     reach = 0.0
     for i in range(n):
@@ -53,11 +57,11 @@ def seek_line(y: F64, x: F64, weight: I64, is_free: I64, line: F64) -> int:
                 place = int(y[i] * cosine - x[i] * sine + offset + 0.5)
                 weights[place] += weight[i]
                 counts[place] += 1
-        for place in range(1, 2 * offset):
-            near = weights[place - 1 : place + 2].sum()
+        for place in range(2, 2 * offset):
+            near = weights[place - band : place + band + 1].sum()
             if near > best:
                 best = near
-                count = counts[place - 1 : place + 2].sum()
+                count = counts[place - 2 : place + 3].sum()
                 line[LINE_COSINE] = cosine
                 line[LINE_SINE] = sine
                 line[LINE_X] = -(place - offset) * sine

@@ -37,17 +37,17 @@ class Line:
         return np.asarray(np.hypot(along - np.clip(along, self.low, self.high), across))
 
 
-def seek_line(y: F64, x: F64, weight: I64) -> tuple[Line, int]:
-    """Return the line with most weight of points within 1.5 of it, and their number."""
+def seek_line(y: F64, x: F64, weight: I64, band: int) -> tuple[Line, int]:
+    """Return the line with most weight of points near it, and how many are within two bins."""
     offset = int(np.hypot(x, y).max()) + 40
     best, most, count = Line(0, 0, 0), 0, 0
     for angle in np.pi * np.arange(straight.ANGLES) / straight.ANGLES:
         place = np.floor(y * np.cos(angle) - x * np.sin(angle) + offset + 0.5).astype(int)
         weights = np.bincount(place, weight, 2 * offset).astype(int)
-        near = np.convolve(weights, np.ones(3, int), "same")
+        near = np.convolve(weights, np.ones(2 * band + 1, int), "same")
         if near.max() > most:
             most = int(near.max())
-            count = int((np.abs(place - near.argmax()) <= 1).sum())
+            count = int((np.abs(place - near.argmax()) <= 2).sum())
             distance = int(near.argmax()) - offset
             best = Line(-distance * math.sin(angle), distance * math.cos(angle), float(angle))
     return best, count
@@ -123,11 +123,11 @@ def are_beside(y: F64, x: F64, light: F64, line: Line, other: Line) -> bool:
     place = across / apart(along)
     inside = (low <= along) & (along < high)
     third = np.minimum(3 * (along - low) / (high - low), 2).astype(int)
-    parts = [
-        along < low + kernel.BEND,
-        along >= high - kernel.BEND,
-        *(third == k for k in range(3)),
-    ]
+    parts = [third == k for k in range(3)]
+    if abs(line.low - min(first, last)) <= kernel.BEND:
+        parts.append(along < low + kernel.BEND)
+    if abs(line.high - max(first, last)) <= kernel.BEND:
+        parts.append(along >= high - kernel.BEND)
 
     def mean(where: float, half_width: float, chosen: Flags) -> float:
         near = inside & chosen & (np.abs(place - where) < half_width)
@@ -166,8 +166,6 @@ def is_hollow(y: F64, x: F64, light: F64, line: Line) -> bool:
 
 def find_lines(y: F64, x: F64, light: F64) -> list[Line]:
     """Return the lines of which a cluster consists; only the first if it is to stay whole."""
-    is_free = np.ones(len(y), bool)
-    lines: list[Line] = []
     few = (1.0 - kernel.MIN_EXPLAINED) * len(y)
     whole = refine_line(y, x, Line(0, 0, 0), np.inf)
     measure_run(y, x, whole)
@@ -175,8 +173,19 @@ def find_lines(y: F64, x: F64, light: F64) -> list[Line]:
     if is_one and not is_hollow(y, x, light, whole):
         return [whole]
     weight = 1 + np.clip(light, 0, straight.MAX_WEIGHT * np.median(light)).astype(np.int64)
+    lines = explain_by_lines(y, x, light, weight, 1)
+    if len(lines) < 2 and not is_one:
+        lines = explain_by_lines(y, x, light, np.ones_like(weight), 2)
+    return lines
+
+
+def explain_by_lines(y: F64, x: F64, light: F64, weight: I64, band: int) -> list[Line]:
+    """Return the lines that explain nearly all of a cluster; at most one if they do not."""
+    is_free = np.ones(len(y), bool)
+    lines: list[Line] = []
+    few = (1.0 - kernel.MIN_EXPLAINED) * len(y)
     while len(lines) < kernel.MAX_LINES and is_free.sum() > few:
-        line, count = seek_line(y[is_free], x[is_free], weight[is_free])
+        line, count = seek_line(y[is_free], x[is_free], weight[is_free], band)
         if count < 2 * kernel.MIN_LENGTH:
             break
         line = refine_line(y[is_free], x[is_free], line, straight.HALF_WIDTH)
