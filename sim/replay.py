@@ -6,6 +6,7 @@ conditions goes into this experiment's ODB before the run starts, so that analyz
 stager see the run as it was; the source is noted in ``/Replay``.
 """
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -49,8 +50,10 @@ def parse_rate(text: str) -> float | None:
     """
     if text == "original":
         return None
-    rate = 0.0 if text == "max" else float(text)
-    if rate < 0:
+    if text == "max":
+        return 0.0
+    rate = float(text)
+    if not 0 < rate < math.inf:
         raise ValueError(f"rate {text}: allowed are original, max or a number of Hz above 0")
     return rate
 

@@ -12,6 +12,7 @@ import h5py
 import pytest
 
 from rawdata.runfile import RunFile
+from sim.replay import parse_rate
 from tests.conftest import started, wait_until
 
 SIM = [sys.executable, "-m", "sim.main"]
@@ -198,3 +199,9 @@ def test_a_folder_with_a_running_experiment_is_refused(tmp_path: Path) -> None:
         assert server.poll() is None
         server.terminate()
         server.wait(60)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "fast"])
+def test_a_rate_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        parse_rate(text)
