@@ -61,7 +61,7 @@ class OperatorReport:
         self._tell_losses(record)
         if uncompressed is not None:
             self.notice("compression failed", uncompressed)
-        if silent is not None:
+        if silent is not None and self.failure is None:
             self.notice("device silent", silent)
         self._show_counts(record, rate, level)
         if self.failure is not None:

@@ -163,12 +163,12 @@ class TriggerFrontend:
         """Do what is to be done each second."""
         self._recovery.run_goes_on()
         self._camera_status.work(run.acquisition)
-        self._report.show(run)
-        if run.acquisition.setup.trigger.release_pages:
-            self._pages.work()
         silent = run.acquisition.silence()
         if silent is not None and run.acquisition.setup.trigger.silence_ends_run:
             self._fail(run, silent, is_device=True)
+        self._report.show(run)
+        if run.acquisition.setup.trigger.release_pages:
+            self._pages.work()
 
     # transitions -----------------------------------------------------------------------------
 

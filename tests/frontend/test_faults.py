@@ -97,6 +97,8 @@ def test_a_run_whose_camera_hangs_is_started_again(world: World) -> None:
     )
     assert [times.decode_fid(event) for event in world.events] == [*range(5), *range(8)]
     assert "no frame since" in world.messages
+    assert "Trigger device failed" in world.client.get_triggered_alarms()
+    assert "Trigger device silent" not in world.client.get_triggered_alarms()  # one alarm will do
     assert world.record["Restarts"] == 1
 
 
