@@ -1,5 +1,6 @@
 """Run control and faults in a real MIDAS: what is lost, and that the next run is whole."""
 
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -92,6 +93,13 @@ def test_a_start_that_another_program_refuses_disarms(experiment: FrontendInMida
 def threads_of(experiment: FrontendInMidas) -> int:
     pid = next(pid for pid, e in experiment.get("/System/Clients").items() if e["Name"] == FRONTEND)
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def test_a_second_frontend_of_the_same_name_does_not_start(experiment: FrontendInMidas) -> None:
+    said = experiment.world.ask(sys.executable, "-m", "frontend.main", "trigger")
+    assert f"{FRONTEND} runs already in this experiment" in said
+    assert "Traceback" not in said
+    experiment.take_good_run()
 
 
 def test_a_killed_logger(experiment: FrontendInMidas) -> None:
