@@ -67,7 +67,7 @@ def test_decoded_banks_are_those_of_the_run_without(
     world: World, cameras: int, generation: str, method: codec.Method
 ) -> None:
     # Slow enough for the triggers of a second to find room, should a reader have to wait.
-    world.small_camera(rate_hz=10.0, cameras=cameras, MaxEvents=20)
+    world.small_camera(rate_hz=10.0, cameras=cameras, MaxEvents=20, Exposure=0.1)
     world.configure({"Generation": generation, "Compress frames": False})
     raw = world.take_run(90)
     world.configure({"Compress frames": True, "Compression method": method})

@@ -87,7 +87,7 @@ def test_the_same_seed_gives_the_same_banks(world: World, mode: str) -> None:
         "pmt": {"TriggerMode": 0},
         "free": {"FreeRunning": True},
     }
-    world.small_camera(rate_hz=20.0, MaxEvents=8, **keys[mode])
+    world.small_camera(rate_hz=20.0, MaxEvents=8, Exposure=0.05, **keys[mode])
     first, again = banks_of(world.take_run(77)), banks_of(world.take_run(77))
     assert len(first) == 8
     assert first == again
