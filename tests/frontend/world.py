@@ -15,7 +15,7 @@ from experiment.constants import GET_ALL, STATE_STOPPED
 from experiment.errors import ExperimentError
 from experiment.standalone.client import StandaloneClient
 from rawdata.event import Event, parse_event
-from tests.conftest import wait_until
+from tests.conftest import BUSY, wait_until
 
 START_S = 60.0
 TRIGGER = "/Equipment/Trigger"
@@ -69,7 +69,7 @@ class World:
         process = self.programs.pop(name)
         process.send_signal(number)
         try:
-            return process.wait(20)
+            return process.wait(BUSY * 20)
         finally:
             process.kill()
 

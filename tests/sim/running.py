@@ -13,7 +13,7 @@ from rawdata.build import EventBuilder
 from rawdata.tid import Tid
 from sim.programs import Programs
 from sim.run import start_experiment
-from tests.conftest import wait_until
+from tests.conftest import BUSY, wait_until
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def start_logger(programs: Programs, client: StandaloneClient) -> "subprocess.Po
 def end(process: "subprocess.Popen[bytes]", number: int = signal.SIGTERM) -> int:
     """End a process by a signal; return its exit code."""
     process.send_signal(number)
-    return process.wait(20)
+    return process.wait(BUSY * 20)
 
 
 def event(serial: int, size: int = 1000, event_id: int = 1) -> memoryview:

@@ -138,7 +138,7 @@ def test_a_busy_board_refuses_the_triggers_of_those_frames() -> None:
 
 @pytest.mark.parametrize("fault", ["hang_triggers_at=2", "disconnect_triggers_at=2"])
 def test_a_board_that_fails_never_says_that_time_is_complete(fault: str) -> None:
-    camera, pixels = start(None, fault)
+    camera, pixels = start(None, fault, exposure_s=0.01)
     board = SimulatedDigitizer("V1720E", clock=fault, faults=fault)
     board.ensure_ready(digitizer_config("V1720E"))
     board.start_acquiring()

@@ -39,7 +39,7 @@ KEYS = {
 def simulate(folder: Path, *arguments: str) -> dict:
     """Run ``cygno-sim`` with ``--json`` and return its last line; fail showing what it said."""
     command = [*SIM, *arguments, "--output", str(folder), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
     return json.loads(done.stdout.strip().splitlines()[-1])
 
@@ -151,14 +151,14 @@ def test_a_recorded_run_is_replayed_as_a_run_of_its_own(tmp_path: Path, data: Pa
 
 
 def test_interrupting_leaves_nothing_running_and_a_whole_file(tmp_path: Path) -> None:
-    command = [*SIM, "run", "--events", "1000", *SMALL, "--output", str(tmp_path)]
+    command = [*SIM, "run", "--events", "100000", *SMALL, "--output", str(tmp_path)]
     file = tmp_path / "data" / "run00001.mid.gz"
     with started(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         wait_until(
             lambda: file.exists() and file.stat().st_size > 300_000, 60, "events in the file"
         )
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=100)
+        _, said = process.communicate(timeout=280)
     assert process.returncode == 130
     assert "Traceback" not in said
     wait_until(lambda: programs_of(tmp_path) == [], 10, "all programs to be gone")
@@ -193,7 +193,7 @@ def test_a_folder_with_a_running_experiment_is_refused(tmp_path: Path) -> None:
     with started([sys.executable, "-m", "sim.server", str(tmp_path)]) as server:
         wait_until(lambda: (tmp_path / "experiment.json").exists(), 30, "the server")
         command = [*SIM, "run", *SMALL, "--output", str(tmp_path), "--no-stage"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
         assert done.returncode == 1
         assert str(tmp_path) in done.stderr.replace("\n", "")
         assert server.poll() is None

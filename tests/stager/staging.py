@@ -85,7 +85,7 @@ class Folder:
     def stage_in_process(self, **environment: str) -> int:
         """Stage once in a process of its own; return its exit code (-9: it was killed)."""
         process = self.start(**environment)
-        process.join(110)
+        process.join(280)
         return int(process.exitcode)
 
     def answer(self) -> dict[str, Any]:
