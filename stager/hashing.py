@@ -78,29 +78,42 @@ def hash_file(path: Path, progress: Callable[[int], None], *, with_md5: bool = F
     )
 
 
-def md5_file(file: File, pulse: Callable[[], None]) -> str:
-    """Read a file that was hashed without its MD5, and return that.
+@dataclass(frozen=True)
+class Md5Reading:
+    """MD5 of a file that is hashed apart from it, and what tells whether both read the same."""
+
+    md5: str
+    size_bytes: int
+    crc32c: str
+
+    def doubt(self, file: File) -> str:
+        """Return why it is not the MD5 of what was hashed; nothing if it is."""
+        if (self.size_bytes, self.crc32c) == (file.size_bytes, file.crc32c):
+            return ""
+        return (
+            f"{file.name} has changed since it was hashed ({file.size_bytes} bytes, CRC32C "
+            f"{file.crc32c} then; {self.size_bytes} bytes, {self.crc32c} now)"
+        )
+
+
+def read_md5(path: Path, pulse: Callable[[], None]) -> Md5Reading:
+    """Read a file once and return its MD5.
 
     :param pulse: called after each block; what it raises ends it.
-    :raises FileError: if the file cannot be read, or is not what was hashed.
+    :raises FileError: if the file cannot be read.
     """
     md5, crc, size = hashlib.md5(usedforsecurity=False), 0, 0
     block = memoryview(bytearray(_BLOCK_BYTES))
     try:
-        with open(file.path, "rb", buffering=0) as source:
+        with path.open("rb", buffering=0) as source:
             while count := source.readinto(block):
                 md5.update(block[:count])
                 crc = crc32c(block[:count], crc)
                 size += count
                 pulse()
     except OSError as error:
-        raise FileError(f"{file.path} cannot be read: {error.strerror}") from error
-    if (size, f"{crc:08x}") != (file.size_bytes, file.crc32c):
-        raise FileError(
-            f"{file.name} has changed since it was hashed ({file.size_bytes} bytes, CRC32C "
-            f"{file.crc32c} then; {size} bytes, {crc:08x} now)"
-        )
-    return md5.hexdigest()
+        raise FileError(f"{path} cannot be read: {error.strerror}") from error
+    return Md5Reading(md5.hexdigest(), size, f"{crc:08x}")
 
 
 def check_sidecars(path: Path, hashes: FileHashes, scan: RunScan) -> list[str]:

@@ -139,6 +139,11 @@ class Ledger:
                 write_quality(session, file, summary, hashes.sha256)
             return file
 
+    def has_md5(self, file: File) -> bool:
+        """Tell whether the MD5 of a file is on record by now."""
+        with self.catalog.read() as session:
+            return session.get_one(File, file.id).md5 is not None
+
     def commit_md5(self, hashed: File, md5: str) -> None:
         """Write down the MD5 of a file, if it still is what was hashed; the run log has it, too."""
         with self.catalog.write() as session:

@@ -25,7 +25,7 @@ from stager.errors import (
     Stopped,
     StoreError,
 )
-from stager.hashing import check_sidecars, hash_file, md5_file
+from stager.hashing import check_sidecars, hash_file, read_md5
 from stager.job import Job
 from stager.ledger import Ledger
 from stager.models import File, Replica, State
@@ -98,8 +98,11 @@ class Steps:
             self.ledger.commit_kept(file.id)
         return None
 
-    def hash(self, file: File, found: FoundFile) -> Done:
-        """Read a file and write down what it holds; it then is ready for its places."""
+    def hash(self, file: File, found: FoundFile, with_md5: bool) -> Done:
+        """Read a file and write down what it holds; it then is ready for its places.
+
+        :param with_md5: its MD5, too, which `md5` computes otherwise.
+        """
         claimed, holder = self.ledger.claim(file, TO_HASH)
         if holder:
             return outcome_of(file, WAITING, f"{holder} works on it")
@@ -110,7 +113,7 @@ class Steps:
             job.hold(claimed)
             reached("hash-claimed")
             try:
-                return self._read(file, found, job)
+                return self._read(file, found, with_md5, job)
             except ChangingError as error:
                 self.ledger.release(file, str(error))
                 self.look_again(self.configuration.settings.settle_s)
@@ -124,7 +127,7 @@ class Steps:
                 self.ledger.release(file)
                 raise
 
-    def _read(self, file: File, found: FoundFile, job: Job) -> Done:
+    def _read(self, file: File, found: FoundFile, with_md5: bool, job: Job) -> Done:
         path = Path(file.path)
         scan = None
         if file.kind == "raw":
@@ -136,7 +139,7 @@ class Steps:
                 self.look_again(unsettled.look_again_s or 0.0)
                 return outcome_of(file, WAITING, unsettled.reason)
         job.begin(f"reading {file.name}", found.size_bytes)
-        hashes = hash_file(path, job.advance, with_md5=not self._has_md5_beside(file, found))
+        hashes = hash_file(path, job.advance, with_md5=with_md5)
         if hashes.mtime_ns != found.mtime_ns:
             raise ChangingError(f"{file.name} changed while it was read")
         agreed = check_sidecars(path, hashes, scan) if scan else []
@@ -146,8 +149,8 @@ class Steps:
         reached("hash-committed")
         return hashed
 
-    def _has_md5_beside(self, file: File, found: FoundFile) -> bool:
-        """Tell whether the MD5 is computed while the file is sent, which takes longer.
+    def has_md5_beside(self, file: File, found: FoundFile) -> bool:
+        """Tell whether the MD5 is computed apart from what must be known before a file is sent.
 
         MD5 takes twice as long as all else that is computed of a file, and nothing that is sent to
         a bucket needs it.
@@ -160,17 +163,37 @@ class Steps:
             for place in self.ledger.places
         )
 
-    def md5(self, file: File) -> Done:
-        """Bring the MD5 of a file that was hashed without it on record; None if it is there."""
+    def md5(self, file: File, hashing: "Future[Done] | None" = None) -> Done:
+        """Bring the MD5 of a file that is hashed without it on record; None if it is there.
+
+        :param hashing: what hashes the file meanwhile; the MD5 counts only if that succeeds, and
+            has read the same. None if the file was hashed before.
+        """
         # No claim: another stager may do the same for the place that it serves, with one result.
         with self._job() as job:
+            if hashing is None and self.ledger.has_md5(file):
+                return None
+
+            def pulse() -> None:
+                job.pulse()
+                if hashing is not None and hashing.done() and _hashed(hashing) is None:
+                    raise FileError("it could not be hashed")  # and who tried it says so
+
+            doubt = ""
             try:
-                md5 = md5_file(file, job.pulse)
+                reading = read_md5(Path(file.path), pulse)
             except FileError as error:
-                failed = self.ledger.commit_failed(file, str(error))
+                reading, doubt = None, str(error)
+            hashed = _await_hashed(hashing, job) if hashing is not None else file
+            if hashed is None:
+                return None
+            if reading is not None:
+                doubt = reading.doubt(hashed)
+            if reading is None or doubt:
+                failed = self.ledger.commit_failed(file, doubt)
                 return outcome_of(file, State.FAILED, str(failed.reason))
         reached("md5-done")
-        self.ledger.commit_md5(file, md5)
+        self.ledger.commit_md5(hashed, reading.md5)
         reached("md5-committed")
         return None
 
@@ -234,6 +257,21 @@ def _await_md5(md5: "Future[Done] | None", job: Job) -> None:
     failed = md5.result() if md5 is not None else None
     if isinstance(failed, Outcome):
         raise FileError(failed.reason)
+
+
+def _hashed(hashing: "Future[Done]") -> File | None:
+    """Return the file that was hashed; None if that did not succeed."""
+    if hashing.cancelled() or hashing.exception():
+        return None
+    done = hashing.result()
+    return done if isinstance(done, File) else None
+
+
+def _await_hashed(hashing: "Future[Done]", job: Job) -> File | None:
+    while not hashing.done():
+        wait([hashing], _WAIT_S)
+        job.pulse()
+    return _hashed(hashing)
 
 
 def _summary_of(file: File) -> dict[str, Any] | None:

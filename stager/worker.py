@@ -209,8 +209,11 @@ class Worker:
         if wait is not None:
             return self._wait(file, wait)
         size = self._settings.parallel_files
-        do = partial(self._steps.hash, file, found)
-        self._crew.submit("reading", size, ("file", file.id), do)
+        md5_beside = self._steps.has_md5_beside(file, found)
+        do = partial(self._steps.hash, file, found, not md5_beside)
+        hashing = self._crew.submit("reading", size, ("file", file.id), do)
+        if md5_beside:
+            self._begin_md5(file, hashing)
         return None
 
     def _begin_replicas(self, file: File) -> Outcome | None:
@@ -236,10 +239,11 @@ class Worker:
             return outcome_of(file, file.state, replicas=file.replicas)
         return None
 
-    def _begin_md5(self, file: File) -> "Future[Done]":
-        """Hand out what is left to compute of a file that was hashed."""
+    def _begin_md5(self, file: File, hashing: "Future[Done] | None" = None) -> "Future[Done]":
+        """Hand out the MD5 of a file that is hashed without it, unless that is being done."""
         size = self._settings.parallel_files
-        return self._crew.submit("md5", size, ("md5", file.id), partial(self._steps.md5, file))
+        do = partial(self._steps.md5, file, hashing)
+        return self._crew.submit("md5", size, ("md5", file.id), do)
 
     def _remind(self, file: File) -> None:
         """Tell of a failure that lasts until its next try has succeeded."""
