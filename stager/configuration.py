@@ -85,6 +85,11 @@ def configure(
     """
     settings, _ = settings_of(options, folder, client, config_file, environment)
     data_dir = _data_dir(settings, folder, client)
+    if not settings.catalog and not (folder or data_dir).is_dir():
+        raise ConfigurationError(
+            f"there is no data folder {data_dir}; name the right one with --data-dir or "
+            "--experiment, or mount it"
+        )
     toml = _from_toml(folder, config_file, environment)
     return Configuration(
         settings=settings,
@@ -256,7 +261,8 @@ def _data_dir(settings: StagerSettings, folder: Path | None, client: Client | No
     if folder:
         return (folder / "data").resolve()
     raise ConfigurationError(
-        "no data folder: give --data-dir DIR, or --experiment DIR for a standalone experiment"
+        "no data folder: give --data-dir DIR, or --experiment with the folder of a standalone "
+        "experiment or the name of a MIDAS one that is up"
     )
 
 

@@ -14,6 +14,7 @@ from stager.ledger import Ledger
 from stager.models import State
 from stager.outcome import STAGED, WAITING, Outcome, Pass
 from stager.progress import Progress
+from stager.settings import CLOUD
 from stager.worker import Worker
 
 _SLICE_S: Final = 0.1
@@ -85,12 +86,14 @@ def complaints(result: Pass) -> list[str]:
     """Return one line for each thing that went wrong; what ails a whole place is said once."""
     lines = []
     for trouble in dict.fromkeys(result.troubles.values()):
+        troubled = [place for place, why in result.troubles.items() if why == trouble]
+        where = "" if troubled == [CLOUD] else f"{' and '.join(troubled)}: "
         held_up = sum(
             any(place["reason"] == trouble for place in outcome.places)
             for outcome in result.outcomes
         )
         files = "1 file waits" if held_up == 1 else f"{held_up} files wait"
-        lines.append(f"{trouble}. {files} for it; the run files are untouched; run again")
+        lines.append(f"{where}{trouble}. {files} for it; the run files are untouched; run again")
     known = set(result.troubles.values())
     for outcome in result.outcomes:
         reasons = [

@@ -4,7 +4,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -18,6 +18,7 @@ from stager.errors import CredentialsError, StagerError, StoreError
 from stager.findings import Finding, caught, fail, ok, skipped, warn
 from stager.places.configured import PlaceConfiguration
 from stager.places.opened import open_place, own_configuration
+from stager.places.wording import in_words_of
 from stager.store import Store, error_code, open_store
 
 PROBE: Final = b"cygno-stager doctor: this object may be deleted\n"
@@ -30,6 +31,12 @@ _KNOWS_ISSUER: Final = ("client-credentials", "refresh-token", "oidc-agent")
 
 def check_place(configuration: Configuration, place: PlaceConfiguration) -> Iterator[Finding]:
     """Try a place out, from its credentials to its rights."""
+    for finding in _check_place(configuration, place):
+        seen, mend = (in_words_of(place.name, text) for text in (finding.seen, finding.mend))
+        yield replace(finding, seen=seen, mend=mend)
+
+
+def _check_place(configuration: Configuration, place: PlaceConfiguration) -> Iterator[Finding]:
     name = place.name
     if place.settings.kind != "s3":
         yield from caught(name, lambda: _check_other(configuration, place))

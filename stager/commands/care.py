@@ -1,7 +1,7 @@
 """Care for what is staged: ``verify``, ``retry`` and ``prune``."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +50,8 @@ def verify(
     """Ask the places again whether they have what the catalog says they have.
 
     What is lost is written down, and brought there again where the local file still exists. Exit
-    code 1 if a copy is missing or differs, or a place could not be asked.
+    code 1 if a copy is missing or differs, a place could not be asked, or a run that was named has
+    no verified copy to ask for.
 
     Examples:
 
@@ -63,14 +64,20 @@ def verify(
         worker.begin_recheck(runs or (), place, read_back=read_back)
         answers = _drain(worker).answers
     complaints = [line for answer in answers if (line := answer.complaint())]
+    without = sorted({*(runs or ())} - {answer.run for answer in answers})
+    at = f" at place {place}" if place else ""
+    complaints += [
+        f"run {run} has no verified copy{at}; cygno-stager status --run {run} says why"
+        for run in without
+    ]
     if as_json:
         good = sum(answer.state == VERIFIED for answer in answers)
-        content = {"verified": good, "failed": len(answers) - good}
+        content = {"verified": good, "failed": len(answers) - good, "runs_without_copy": without}
         typer.echo(json.dumps({**content, "copies": [answer.as_dict() for answer in answers]}))
     elif answers:
         _print(_answers_table(answers))
-    else:
-        typer.echo("there is no verified copy of that")
+    elif not without:
+        typer.echo(f"there is no verified copy{at} yet")
     _end(complaints)
 
 
@@ -169,10 +176,12 @@ def prune(
         worker.use(replace(configuration, settings=settings), ledger)
         planned = worker.begin_prune(tied.current_run(), apply=apply, only=runs or ())
         result = _drain(worker)
-    _report_prune(result.verdicts, planned and apply, as_json)
+    _report_prune(result.verdicts, runs or (), planned and apply, as_json)
 
 
-def _report_prune(verdicts: list[Verdict], applied: bool, as_json: bool) -> None:
+def _report_prune(
+    verdicts: list[Verdict], asked: Sequence[int], applied: bool, as_json: bool
+) -> None:
     freed = sum(verdict.size_bytes for verdict in verdicts if verdict.goes)
     undone = [v for v in verdicts if applied and v.files and _was_to_go(v)]
     if as_json:
@@ -183,8 +192,11 @@ def _report_prune(verdicts: list[Verdict], applied: bool, as_json: bool) -> None
         count = sum(verdict.goes for verdict in verdicts)
         verb = "were deleted" if applied else "may go; delete them with --apply"
         typer.echo(f"{count} of {len(verdicts)} runs, {shown_size(freed)}, {verb}")
-    else:
+    elif not asked:
         typer.echo("there are no local files of runs")
+    if not as_json:
+        for run in sorted({*asked} - {verdict.run for verdict in verdicts}):
+            typer.echo(f"there are no local files of run {run}")
     _end([f"run {verdict.run}: {verdict.reason}" for verdict in undone])
 
 

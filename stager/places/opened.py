@@ -18,6 +18,7 @@ from stager.places.configured import PlaceConfiguration, find_place
 from stager.places.folder import FolderPlace
 from stager.places.place import Place
 from stager.places.s3 import S3Place
+from stager.places.wording import in_words_of, prefix_of
 from stager.settings import CLOUD
 from stager.store import open_store
 
@@ -53,16 +54,17 @@ class Places:
                         opened.store = replace(opened.store, limiter=limiter)
                     self._opened[name] = opened
                 except (StoreUnusableError, CredentialsError, ConfigurationError) as error:
-                    self.troubles[name] = str(error)
+                    self.troubles[name] = in_words_of(name, str(error))
                     raise
             return self._opened[name]
 
     def reason(self, name: str, error: StagerError) -> str:
         """Return why a file failed; what ails the whole place is said in one way to all files."""
+        reason = in_words_of(name, str(error))
         if not isinstance(error, (StoreUnusableError, CredentialsError, ConfigurationError)):
-            return str(error)
+            return reason
         with self._lock:
-            return self.troubles.setdefault(name, str(error))
+            return self.troubles.setdefault(name, reason)
 
 
 def open_place(configuration: Configuration, place: PlaceConfiguration) -> Place:
@@ -105,7 +107,7 @@ def environment_of(name: str, environment: Mapping[str, str]) -> dict[str, str]:
     >>> environment_of("mirror", {"AWS_PROFILE": "a", "CYGNO_PLACE_MIRROR_AWS_ACCESS_KEY_ID": "b"})
     {'AWS_ACCESS_KEY_ID': 'b'}
     """
-    prefix = f"CYGNO_PLACE_{name.upper().replace('-', '_')}_"
+    prefix = prefix_of(name)
     common = {key: value for key, value in environment.items() if not key.startswith(_KEYS)}
     own = {
         key.removeprefix(prefix): value

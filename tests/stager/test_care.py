@@ -68,6 +68,17 @@ def test_places_are_asked_again(folder: Folder, tape: Tape, data: Path, read_bac
     assert tape.calls("get") == int(read_back)
 
 
+def test_a_run_without_a_copy_to_ask_for_is_told(folder: Folder, data: Path) -> None:
+    folder.add(data / NAME)
+    folder.stage()
+    answer = run(folder, "verify", "1104", "42", "--json", code=1)
+    assert (answer["verified"], answer["runs_without_copy"]) == (1, [42])
+    assert "run 42 has no verified copy; cygno-stager status --run 42 says why" in run(
+        folder, "verify", "42", code=1
+    )
+    assert "there are no local files of run 42" in run(folder, "prune", "1104", "42")
+
+
 def test_a_copy_that_is_gone_is_told_and_brought_again(folder: Folder, data: Path) -> None:
     folder.add(data / NAME)
     folder.stage()

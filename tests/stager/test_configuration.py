@@ -104,6 +104,11 @@ def test_nothing_known_says_what_to_give() -> None:
         configure({}, None, None, environment={})
 
 
+def test_a_data_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=rf"there is no data folder {tmp_path}/gone"):
+        configure({"data_dir": f"{tmp_path}/gone"}, None, None, environment={})
+
+
 def test_no_setting_is_a_secret() -> None:
     names = " ".join(name for name in StagerSettings.model_fields if not name.endswith("_file"))
     assert "secret" not in names and "password" not in names and "key" not in names

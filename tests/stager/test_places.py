@@ -13,8 +13,11 @@ from sqlalchemy.engine import Engine
 from sim.s3 import S3Server
 from stager.catalog import Catalog
 from stager.crash import COMMAND_STEPS, COPY_STEPS
+from stager.findings import Finding
 from stager.models import File, Replica, Run, State, now
 from stager.once import complaints
+from stager.probes import check_place
+from stager.settings import CLOUD
 from tests.conftest import free_port, wait_until
 from tests.stager.conftest import make_folder
 from tests.stager.mariadb import MariaDb
@@ -149,6 +152,35 @@ def test_a_second_s3_has_its_own_server_bucket_and_keys(
     folder.add(data / "run01105.mid.bz2")
     (line,) = complaints(folder.stage())
     assert "mirror.json cannot be read" in line
+
+
+def test_what_ails_a_further_place_is_said_in_its_own_words(folder: Folder, data: Path) -> None:
+    """Not in the cloud's, whose settings and keys are right."""
+    mirror = {"kind": "s3", "endpoint": folder.access["endpoint"], "bucket": "never-made"}
+    configure_places(folder, mirror=mirror)
+    folder.add(data / NAME)
+    (line,) = complaints(folder.stage())
+    assert line.startswith("mirror: no keys for S3: set CYGNO_PLACE_MIRROR_AWS_ACCESS_KEY_ID")
+    assert "credentials_file of place mirror (mode 0600" in line
+    own = {
+        "CYGNO_PLACE_MIRROR_AWS_ACCESS_KEY_ID": folder.access["access_key"],
+        "CYGNO_PLACE_MIRROR_AWS_SECRET_ACCESS_KEY": folder.access["secret_key"],
+    }
+    (line,) = complaints(folder.stage(**own))
+    assert "has no bucket never-made: make it, or name another with bucket of place mirror" in line
+    assert line.startswith("mirror: ") and "CYGNO_S3" not in line
+    assert [check.seen for check in doctor_of(folder, own) if "CYGNO_S3" in check.seen] == []
+
+
+def doctor_of(folder: Folder, environment: dict[str, str]) -> list[Finding]:
+    """Try out the further places of a folder."""
+    configuration = folder.configuration(**environment)
+    return [
+        finding
+        for place in configuration.places
+        if place.name != CLOUD
+        for finding in check_place(configuration, place)
+    ]
 
 
 def test_one_place_that_is_away_is_said_once(folder: Folder, second: Path, data: Path) -> None:
