@@ -33,7 +33,6 @@ if TYPE_CHECKING:  # an extra of whoever wants it
 
 VARIABLE: Final = "CYGNO_STAGER_CATALOG"
 _TEXTS: Final = {"tag", "note", "quality", "state"}
-_FLAGS: Final = {"is_complete"}
 
 
 def open_runs(catalog: str | os.PathLike[str] | None = None) -> "Runs":

@@ -184,7 +184,10 @@ class Steps:
                 reading = read_md5(Path(file.path), pulse)
             except FileError as error:
                 reading, doubt = None, str(error)
-            hashed = _await_hashed(hashing, job) if hashing is not None else file
+            hashed: File | None = file
+            if hashing is not None:
+                _await(hashing, job)
+                hashed = _hashed(hashing)
             if hashed is None:
                 return None
             if reading is not None:
@@ -251,12 +254,11 @@ class Steps:
 
 def _await_md5(md5: "Future[Done] | None", job: Job) -> None:
     """Wait until the MD5 is on record. :raises FileError: if the file is not what was hashed."""
-    while md5 is not None and not md5.done():
-        wait([md5], _WAIT_S)
-        job.pulse()
-    failed = md5.result() if md5 is not None else None
-    if isinstance(failed, Outcome):
-        raise FileError(failed.reason)
+    if md5 is not None:
+        _await(md5, job)
+        failed = md5.result()
+        if isinstance(failed, Outcome):
+            raise FileError(failed.reason)
 
 
 def _hashed(hashing: "Future[Done]") -> File | None:
@@ -267,11 +269,10 @@ def _hashed(hashing: "Future[Done]") -> File | None:
     return done if isinstance(done, File) else None
 
 
-def _await_hashed(hashing: "Future[Done]", job: Job) -> File | None:
-    while not hashing.done():
-        wait([hashing], _WAIT_S)
+def _await(future: "Future[Done]", job: Job) -> None:
+    while not future.done():
+        wait([future], _WAIT_S)
         job.pulse()
-    return _hashed(hashing)
 
 
 def _summary_of(file: File) -> dict[str, Any] | None:

@@ -30,7 +30,9 @@ from stager.runquery import (
 )
 
 app = typer.Typer(
-    help="Look into the run catalog: list, show, search, export as CSV.", no_args_is_help=True
+    add_completion=False,
+    help="Look into the run catalog: list, show, search, export as CSV.",
+    no_args_is_help=True,
 )
 
 RunRange = Annotated[

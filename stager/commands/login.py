@@ -44,6 +44,8 @@ def login(
         settings, environment = settings_of(options, folder, attached.client, config)
     finally:
         attached.close()
+    # Whatever the settings say now: this is what logging in is for.
+    settings = settings.model_copy(update={"credentials": "refresh-token"})
     file = refresh_file(settings, environment)
     who, client = issuer_of(settings), client_of(settings, environment)
     log_in(who, client, settings.scopes, settings.audience, file, _invite)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from stager.credentials.grants import RefreshFile
 from stager.credentials.issuer import Client, Issuer
 from stager.credentials.login import Invitation, log_in
 from stager.errors import CredentialsError
+from stager.main import app
 from stager.once import complaints
 from tests.stager.access import Site
 from tests.stager.issuer import AUDIENCE, PUBLIC_CLIENT
@@ -144,3 +146,10 @@ def test_a_client_that_may_not(site: Site, tmp_path: Path) -> None:
             lambda invitation: site.issuer.agree(invitation.code),
             lambda _: None,
         )
+
+
+def test_what_it_needs_is_said_of_a_login(tmp_path: Path) -> None:
+    """The settings may still say that keys are static."""
+    result = CliRunner().invoke(app, ["login"], env={"HOME": str(tmp_path)})
+    assert isinstance(result.exception, CredentialsError)
+    assert "of kind refresh-token need an issuer: set CYGNO_OIDC_ISSUER" in str(result.exception)
