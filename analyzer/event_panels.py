@@ -19,6 +19,9 @@ KINDS: Final = (
 )
 _WHITE: Final = "#ffffff"
 
+ZOOM_CELLS: Final = 100
+"""Cells on a side of what is drawn of a cluster near by."""
+
 Rows = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 
@@ -145,7 +148,10 @@ def draw_zoom(
     settings: AnalyzerSettings,
     limits: tuple[float, float],
 ) -> None:
-    """Draw a cluster's surroundings pixel by pixel."""
+    """Draw a cluster's surroundings pixel by pixel; those of a long one in cells of several.
+
+    Noise hides a faint track where each pixel is smaller than what the picture has room for.
+    """
     name, color = kind_of(cluster, settings)
     half = max(
         24,
@@ -156,12 +162,14 @@ def draw_zoom(
     y = (int(cluster["sc_ymin"]) + int(cluster["sc_ymax"])) // 2
     left, top = max(0, x - half), max(0, y - half)
     part = frame[top : y + half, left : x + half]
-    bright = float(np.percentile(part, 99.8)) if part.size else limits[1]
+    side = max(1, round(max(part.shape) / ZOOM_CELLS))
+    cells = mean_of_cells(part, side)
+    bright = float(np.percentile(cells, 99.8)) if cells.size else limits[1]
     axes.imshow(
-        part,
+        cells,
         cmap="inferno",
-        vmin=3 * limits[0],
-        vmax=max(bright, limits[1]),
+        vmin=3 * limits[0] if side == 1 else limits[0],
+        vmax=max(bright, limits[1]) if side == 1 else bright,
         extent=(left - 0.5, left + part.shape[1] - 0.5, top + part.shape[0] - 0.5, top - 0.5),
         interpolation="nearest",
     )
@@ -170,7 +178,20 @@ def draw_zoom(
     for spine in axes.spines.values():
         spine.set(visible=True, color=GREY if color == _WHITE else color, linewidth=1.4)
     axes.set_title(f"{number + 1} {name}", loc="left", fontsize=7, fontweight="bold", pad=2)
-    axes.set_xlabel(f"{part.shape[1]}×{part.shape[0]} px, to {bright:.0f} ADU", fontsize=6)
+    light = f"to {bright:.0f} ADU" if side == 1 else f"to {bright:.1f} ADU / px"
+    axes.set_xlabel(f"{part.shape[1]}×{part.shape[0]} px\n{light}", fontsize=6, labelpad=2)
+
+
+def mean_of_cells(image: Floats, side: int) -> Floats:
+    """Return the mean of cells of side x side pixels; those beyond the last whole cell are cut off.
+
+    >>> mean_of_cells(np.float32([[1, 3, 9], [1, 3, 9]]), 2).tolist()
+    [[2.0]]
+    """
+    rows, columns = image.shape[0] // side, image.shape[1] // side
+    whole = image[: rows * side, : columns * side]
+    cells = whole.reshape(rows, side, columns, side)
+    return np.asarray(cells.mean(axis=(1, 3), dtype=np.float32))
 
 
 def draw_waveforms(axes: Any, board: BoardView, waves: Rows, pulses: Rows, channels: Any) -> None:

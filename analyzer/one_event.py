@@ -14,6 +14,7 @@ from analyzer.conditions import conditions_of, settings_of
 from analyzer.dtypes import DATASETS
 from analyzer.errors import RunDataError
 from analyzer.frames import decode_frame
+from analyzer.kernels.frame import DEFECT
 from analyzer.lookup import PedestalLookup, Tell
 from analyzer.results import open_results
 from analyzer.run_files import run_number_of
@@ -34,7 +35,8 @@ class OneEvent:
     :param source: the file that it was read from.
     :param rows: dataset -> rows of this event; `redpix` has the pixels of all clusters.
     :param images: camera -> image, empty where only results are there.
-    :param frames: camera -> (rows, columns) float32, each pixel above its pedestal [ADU].
+    :param frames: camera -> (rows, columns) float32, each pixel above its pedestal [ADU], 0 where
+        it is a defect.
     :param pedestals: camera -> where its pedestal is from, in words.
     """
 
@@ -115,7 +117,9 @@ def _from_run(
     frames = {}
     for camera in view.images:
         frame = decode_frame(event, camera, chosen, analysis.levels[camera].shape)
-        frames[camera] = frame.astype(np.float32) - analysis.levels[camera].pedestal.mean
+        levels = analysis.levels[camera]
+        light = frame.astype(np.float32) - levels.pedestal.mean
+        frames[camera] = np.where(levels.level == DEFECT, np.float32(0), light)
     return OneEvent(
         conditions.run,
         index,
