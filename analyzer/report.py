@@ -199,6 +199,8 @@ def _draw_times(figure: Any, results: Results, limits: Mapping[str, Limit], came
     wanted = {"gas_pressure_mbar": "P gas\n[mbar]", "gas_temperature_c": "T gas [°C]"}
     draw_slow_control(all_axes[-1], results["slow"], time_axis, wanted)
     all_axes[-1].set_xlabel(time_axis.label, labelpad=1)
+    if not time_axis.is_time:
+        all_axes[-1].xaxis.get_major_locator().set_params(integer=True)
     figure.align_ylabels(all_axes)
 
 

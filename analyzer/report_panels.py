@@ -26,6 +26,7 @@ MAX_CLUSTERS: Final = 4000
 
 _KINDS: Final = (
     ("other", 0, GREY),
+    ("spot", ClusterFlag.SPOT, GREEN),
     ("⁵⁵Fe-like", ClusterFlag.FE55, ORANGE),
     ("muon", ClusterFlag.MUON, BLUE),
     ("alpha", ClusterFlag.ALPHA, RED),
@@ -137,7 +138,7 @@ def draw_cluster_map(
         axes.plot([], [], color=color, lw=2, label=f"{name} {np.count_nonzero(kind == number)}")
     if len(drawn):
         axes.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=5, frameon=False, fontsize=6,
+            loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=6, frameon=False, fontsize=6,
             handlelength=1.0, columnspacing=1.0,
         )  # fmt: skip
     xmin, xmax, ymin, ymax = settings.acceptance(*shape)

@@ -7,6 +7,7 @@ from typing import Any
 
 from analyzer import report_panels as panels
 from analyzer.limits import Limit
+from analyzer.pedestal import same_exposure
 from analyzer.quantities import QUANTITIES, Quantity
 
 
@@ -35,7 +36,7 @@ def draw_head(
     lines = _head_lines(attributes, values)
     for number, (name, text) in enumerate(lines):
         column, row = divmod(number, 3)
-        x, y = 0.07 + 0.31 * column, 0.929 - 0.0145 * row
+        x, y = 0.07 + 0.295 * column, 0.929 - 0.0145 * row
         figure.text(x, y, name, fontsize=7, color=panels.GREY)
         figure.text(x + 0.07, y, text, fontsize=7, color=panels.INK)
     if attributes["trouble"]:
@@ -81,7 +82,10 @@ def _pedestal(attributes: Mapping[str, Any]) -> str:
         return "none"
     first = pedestals[min(pedestals, key=int)]
     source = f"run {first['run']}" if first["run"] else "estimated"
-    return f"{source}, noise {first['noise_adu']:.2f} ADU"
+    exposure_s = float(first["exposure_s"])
+    is_other = not same_exposure(exposure_s, float(attributes["exposure_s"]))
+    taken = f" at {exposure_s:g} s" if is_other else ""
+    return f"{source}{taken}, noise {first['noise_adu']:.2f} ADU"
 
 
 def _local(unix: int) -> str:

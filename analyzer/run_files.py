@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from analyzer.errors import RunDataError
+from rawdata.checksum import SIDECAR_SUFFIX
 from rawdata.runfile import RunFile
 
 _NAME: Final = re.compile(r"run(\d+).*\.mid(\.\w+)?$")
@@ -41,7 +42,7 @@ def find_run(text: str, folders: Iterable[Path]) -> Path:
             found = sorted(
                 entry
                 for entry in folder.glob(f"run{int(text):05d}*.mid*")
-                if _NAME.match(entry.name) and entry.suffix != ".crc32c"
+                if _NAME.match(entry.name) and entry.suffix != SIDECAR_SUFFIX
             )
             if found:
                 return found[0]

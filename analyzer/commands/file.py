@@ -33,6 +33,7 @@ from analyzer.runs import Format, RunSummary, analyze_run
 from analyzer.settings import AnalyzerSettings
 from analyzer.summary import read_summary, summary_path
 from analyzer.warmup import compile_kernels
+from rawdata.checksum import SIDECAR_SUFFIX
 from rawdata.errors import RawDataError
 from rawdata.runfile import RunFile, RunFileError
 
@@ -97,7 +98,9 @@ def file(
     except AnalyzerError as error:
         raise typer.BadParameter(str(error), param_hint="--set") from error
     folders = [Path(), *(data or [])]
-    sources = [find_run(run, folders) for run in runs]
+    # Checksums that run*.mid* brings along are left out.
+    chosen = [run for run in runs if not run.endswith(SIDECAR_SUFFIX)] or runs
+    sources = [find_run(run, folders) for run in chosen]
     outputs = _outputs(sources, output, format)
     given = _given_pedestal(pedestal, sources, folders, settings) if pedestal else None
     with errors.status("compiling, once on a machine (up to a minute)"):

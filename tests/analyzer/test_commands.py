@@ -43,7 +43,10 @@ def runs(tmp_path):
 
 
 def test_several_runs_go_to_a_folder_with_their_pedestal(runs):
-    done = process("file", "8", "9", "--data", runs, "-o", runs / "out", "-j", 2, "--json")
+    sidecar = runs / "run00008.mid.crc32c"  # as run*.mid* brings it along
+    sidecar.touch()
+    chosen = "8", "9", sidecar
+    done = process("file", *chosen, "--data", runs, "-o", runs / "out", "-j", 2, "--json")
     assert done.returncode == 0, done.stderr
     first, second = (json.loads(line) for line in done.stdout.splitlines())
     assert (first["run"], first["analyzed"], first["pedestal_file"]) == (
