@@ -125,11 +125,13 @@ def start_programs(programs: Programs, client: Client, wanted: dict[str, tuple[s
     if "cygno-analyzer" in wanted:
         programs.wait_for(
             lambda: client.odb_exists(ready) and client.odb_get(ready),
-            120,
+            COMPILE_LIMIT_S,
             "the kernels to compile",
         )
 
 
+COMPILE_LIMIT_S = 600.0
+"""The first start after an installation compiles for 40 s, on a slow or busy computer for minutes."""
 LOGGER = {"Logger": ("sim.logger",)}
 ANALYZER = {"cygno-analyzer": ("analyzer.main", "online")}
 FRONTENDS = {
