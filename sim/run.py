@@ -131,7 +131,7 @@ def start_programs(programs: Programs, client: Client, wanted: dict[str, tuple[s
 
 
 COMPILE_LIMIT_S = 600.0
-"""The first start after an installation compiles for 40 s, on a slow or busy computer for minutes."""
+"""The first start after an installation compiles for 40 s, on a busy computer for minutes."""
 LOGGER = {"Logger": ("sim.logger",)}
 ANALYZER = {"cygno-analyzer": ("analyzer.main", "online")}
 FRONTENDS = {
