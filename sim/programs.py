@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from sim.errors import SimulationError
 
@@ -58,7 +58,6 @@ class Programs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._running: list[Program] = []
-        self._logs: list[IO[bytes]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -73,19 +72,18 @@ class Programs:
         """Start ``python -m module arguments`` in this experiment; its output goes to its log."""
         log = self.folder / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        output = log.open("ab")
-        self._logs.append(output)
         environment = {**os.environ, "CYGNO_EXPERIMENT": str(self.folder), "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            # Their own session: Ctrl-C reaches us alone, and we stop them in order.
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                # Their own session: Ctrl-C reaches us alone, and we stop them in order.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
         program = Program(name, process, log)
         self._running.append(program)
         return program
@@ -126,6 +124,3 @@ class Programs:
                     program.process.kill()
                     program.process.wait()
         self._running = [p for p in self._running if p not in chosen]
-        if not self._running:
-            while self._logs:
-                self._logs.pop().close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from experiment.client import Client
 from experiment.constants import STATE_STOPPED
 from experiment.errors import ExperimentError
-from sim.programs import Programs
+from sim.programs import Program, Programs
 from sim.run import (
     ANALYZER,
     FRONTENDS,
@@ -22,6 +22,10 @@ from sim.run import (
 from sim.s3 import S3Server
 
 STAGER = {"cygno-stager": ("stager.main", "daemon")}
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+"""Patience with a program that ends soon after it was started again; it doubles each time."""
+STEADY_S = 60.0
+"""A program that ran so long is started again at once."""
 
 
 def serve(folder: Path, port: int, plan: RunPlan, say: Callable[[str], None]) -> None:
@@ -47,29 +51,71 @@ def serve(folder: Path, port: int, plan: RunPlan, say: Callable[[str], None]) ->
                 wanted["cygno-web"] = ("sim.web", "--port", str(port))
             start_programs(programs, client, wanted)
             say(f"experiment in {folder} is up" + (f": http://127.0.0.1:{port}/" if port else ""))
+
+            def tell(text: str) -> None:
+                say(text)
+                client.msg(text, True)
+
+            reviver = Reviver(programs, wanted, tell)
             while not stop.is_set():
                 client.communicate(200)
-                revive(programs, client, wanted, say)
+                reviver.work()
             say("stopping")
             stop_run(client, say)
         finally:
             client.disconnect()
 
 
-def revive(
-    programs: Programs,
-    client: Client,
-    wanted: dict[str, tuple[str, ...]],
-    say: Callable[[str], None],
-) -> None:
-    """Start again what has ended on its own."""
-    for program in list(programs):
-        if not program.is_running and program.name in wanted:
-            text = f"{program.name} ended with code {program.process.returncode}; started again"
-            say(text)
-            client.msg(text, True)
-            programs.stop(names=[program.name])
-            programs.start(program.name, *wanted[program.name])
+class Reviver:
+    """Starts programs again that end on their own: at once, and with growing patience thereafter.
+
+    :param wanted: name -> module and arguments.
+    :param tell: says one line to the operator.
+    :param now: the time [s].
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        wanted: dict[str, tuple[str, ...]],
+        tell: Callable[[str], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._programs = programs
+        self._wanted = wanted
+        self._tell = tell
+        self._now = now
+        self._started_s: dict[str, float] = {}
+        self._waits_s: dict[str, float] = {}
+        self._due_s: dict[str, float] = {}
+
+    def work(self) -> None:
+        """Start again what has ended and waited long enough."""
+        for program in list(self._programs):
+            name = program.name
+            if program.is_running or name not in self._wanted:
+                continue
+            if name not in self._due_s:
+                self._note_end(program)
+            if self._now() >= self._due_s[name]:
+                del self._due_s[name]
+                self._programs.stop(names=[name])
+                self._programs.start(name, *self._wanted[name])
+                self._started_s[name] = self._now()
+
+    def _note_end(self, program: Program) -> None:
+        name, now = program.name, self._now()
+        started_s = self._started_s.get(name)
+        wait_s = 0.0
+        if started_s is not None and now - started_s < STEADY_S:
+            wait_s = min(2 * self._waits_s.get(name, 0.0) or FIRST_WAIT_S, LONGEST_WAIT_S)
+        self._waits_s[name], self._due_s[name] = wait_s, now + wait_s
+        last = program.log_tail(1)
+        said = f", saying: {last}" if program.process.returncode > 0 and last else ""
+        when = f" in {wait_s:g} s" if wait_s else ""
+        self._tell(
+            f"{name} ended with code {program.process.returncode}{said}; started again{when}"
+        )
 
 
 def stop_run(client: Client, say: Callable[[str], None], timeout_s: float = 60.0) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from rawdata.runfile import RunFile
+from sim.programs import Programs
+from sim.serve import Reviver
 from tests.conftest import free_port, wait_until
 from tests.sim.test_run import programs_of
 
@@ -119,3 +121,30 @@ def test_a_program_that_dies_is_started_again(
         "the new frontend to take part in runs",
     )
     assert take_run(page, 5) == 1
+
+
+def test_a_program_that_always_ends_is_started_with_growing_patience(tmp_path: Path) -> None:
+    said: list[str] = []
+    clock = 0.0
+    with Programs(tmp_path) as programs:
+        wanted = {"broken": ("no_such_module",)}
+        programs.start("broken", *wanted["broken"])
+        reviver = Reviver(programs, wanted, said.append, now=lambda: clock)
+        for wait_s in (0, 1, 2, 4):
+            (program,) = programs
+            program.process.wait(60)
+            reviver.work()
+            clock += wait_s - 0.01
+            reviver.work()
+            assert (next(iter(programs)) is program) == (wait_s > 0)
+            clock += 0.01
+            reviver.work()
+            assert next(iter(programs)) is not program
+    assert [line.partition("started again")[2] for line in said] == [
+        "",
+        " in 1 s",
+        " in 2 s",
+        " in 4 s",
+    ]
+    assert "broken ended with code 1, saying: " in said[0]
+    assert "No module named no_such_module" in said[0]
