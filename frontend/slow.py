@@ -10,12 +10,13 @@ from typing import Any
 
 from experiment.client import Client, TransitionResult
 from experiment.constants import EQ_PERIODIC, RO_ALWAYS, TR_START
-from experiment.errors import ExperimentError
+from experiment.errors import ExperimentError, SettingsError
 from experiment.settings import declare, load
 from frontend.equipment import GREEN, RED, YELLOW, Common, Equipment, raise_alarm
 from frontend.settings import EnvironmentSettings, HighVoltageSettings, options_for
 from frontend.slow_banks import EnvironmentBanks, HighVoltageBanks, SlowBanks
 from frontend.slow_devices import Poller, Sample, SlowDevice
+from hardware.errors import DeviceError
 from hardware.registry import open_device
 from rawdata.build import EventBuilder
 from rawdata.event import BankFormat
@@ -49,20 +50,16 @@ class SlowEquipment:
     ) -> None:
         self._client = client
         self._banks = banks
+        self._model = model
         declare(client, model.odb_path, model())
-        settings = load(client, model.odb_path, model)
+        self._settings: HighVoltageSettings | None = None
+        self._refusal = ""
+        self._load_settings()
+        client.odb_watch(model.odb_path, self._load_settings)
         common = Common(banks.event_id, EQ_PERIODIC, RO_ALWAYS, PERIOD_MS, log_history=1)
         self._equipment = Equipment(client, name, common, buffers)
-        self._driver_name = settings.driver
-        options = options_for(settings.options, 0)
-
-        def open_driver() -> SlowDevice:
-            device: SlowDevice = open_device(kind, settings.driver, **options)
-            return device
-
-        self._poller: Poller[Any] = Poller(
-            f"{name} ({settings.driver})", open_driver, self._equipment.period_s
-        )
+        self._kind = kind
+        self._poller: Poller[Any] = Poller(name, self._open_driver, self._equipment.period_s)
         self._builder = EventBuilder(bytearray(_EVENT_BYTES), banks.event_id, BankFormat.BANK)
         self._first_bank = self._builder.mark
         self._names: tuple[str, ...] = ()
@@ -70,7 +67,29 @@ class SlowEquipment:
         self._serial = 0
         self._failures = 0
         self._has_failed = False
-        self._equipment.set_status(f"connecting to {settings.driver}", YELLOW)
+        self._driver_name = ""
+        self._equipment.set_status("connecting", YELLOW)
+
+    def _load_settings(self, *_: object) -> None:
+        """Read driver and options; they count until the driver is open, then at the next start."""
+        try:
+            self._settings = load(self._client, self._model.odb_path, self._model)
+        except SettingsError as error:
+            self._refusal = str(error)
+            self._settings = None
+
+    def _open_driver(self) -> SlowDevice:
+        """Open the driver; called by the poller's thread.
+
+        :raises DeviceError: if there is no such driver, or no good settings.
+        """
+        settings = self._settings
+        if settings is None:
+            raise DeviceError(self._refusal)
+        options = options_for(settings.options, 0)
+        device: SlowDevice = open_device(self._kind, settings.driver, **options)
+        self._driver_name = settings.driver
+        return device
 
     def start(self) -> None:
         """Begin to poll."""

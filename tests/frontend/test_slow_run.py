@@ -124,6 +124,17 @@ def test_options_may_be_a_list_of_one(world: World) -> None:
     wait_until(lambda: world.get(f"{HV}/Common/Status") == "Ok (sim)", 30)
 
 
+def test_bad_settings_are_an_error_of_their_equipment_until_they_are_mended(world: World) -> None:
+    world.client.odb_set(f"{HV}/Settings/Options", "{bad")
+    world.start_frontend("slow")
+    wait_until(lambda: world.get(f"{ENVIRONMENT}/Common/Status") == "Ok (sim)", 30)
+    wait_until(lambda: "Options is '{bad'; allowed: " in world.get(f"{HV}/Common/Status"), 30)
+    world.client.odb_set(f"{HV}/Settings/Options", "{}")
+    wait_until(lambda: world.get(f"{HV}/Common/Status") == "Ok (sim)", 30)
+    assert world.end("slow") == 0
+    assert world.log("slow") == ""
+
+
 def test_an_unknown_driver_is_an_error_of_its_equipment_alone(world: World) -> None:
     listener = Listener(world.client)
     world.client.odb_set(f"{HV}/Settings/Driver", "caen")
