@@ -61,6 +61,11 @@ class RunRecord:
     compresses: bool = False
     compression: FrameCounts = field(default_factory=FrameCounts)
 
+    @property
+    def is_whole(self) -> bool:
+        """True if no frame, no part of an event and no trigger was lost."""
+        return not (self.frames_lost or self.events_incomplete or self.triggers_lost)
+
     def as_odb(self) -> dict[str, Any]:
         """Return what goes to the ODB: key -> value, counts as DWORD."""
         counts = {

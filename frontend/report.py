@@ -70,11 +70,13 @@ class OperatorReport:
             self._equipment.set_status(f"{uncompressed}; the run goes on", RED)
             return
         state = "paused" if run.is_paused else f"{rate:.1f} Hz"
-        lost, incomplete = record.frames_lost, record.events_incomplete
-        status = f"run {run.run_number}: {state}, ring {100 * level:.0f}%, lost {lost}"
-        if incomplete:
-            status += f", incomplete {incomplete}"
-        is_well = not (lost or incomplete) and silent is None and level < _HIGH_LEVEL
+        status = f"run {run.run_number}: {state}, ring {100 * level:.0f}%"
+        status += f", lost {record.frames_lost}"
+        if record.events_incomplete:
+            status += f", incomplete {record.events_incomplete}"
+        if record.triggers_lost:
+            status += f", triggers lost {record.triggers_lost}"
+        is_well = record.is_whole and silent is None and level < _HIGH_LEVEL
         self._equipment.set_status(silent or status, GREEN if is_well else YELLOW)
 
     def conclude(self, record: RunRecord) -> None:
@@ -88,8 +90,7 @@ class OperatorReport:
         self._show_counts(record, rate=0.0, level=0.0)
         if self.failure is None:
             text = f"ready; run {record.run_number}: {record.events_sent} events"
-            is_well = not (record.frames_lost or record.events_incomplete)
-            self._equipment.set_status(text, GREEN if is_well else YELLOW)
+            self._equipment.set_status(text, GREEN if record.is_whole else YELLOW)
 
     def _show_counts(self, record: RunRecord, rate: float, level: float) -> None:
         self._equipment.set_variables(
@@ -118,6 +119,13 @@ class OperatorReport:
                 f" full ring, {record.frames_late} late, {record.frames_unsent} unsent"
             )
             self.notice("frames lost", f"{record.frames_lost} frames lost: {causes}")
+        if record.triggers_lost:
+            each = " + ".join(map(str, record.triggers_lost_by_board))
+            text = (
+                f"{record.triggers_lost} triggers lost ({each}),"
+                f" {record.triggers_lost_by_boards} of them by the digitizers themselves"
+            )
+            self.notice("triggers lost", text)
         if record.events_incomplete:
             text = f"{record.events_incomplete} events lack a camera or a digitizer"
             self.notice("events incomplete", text)

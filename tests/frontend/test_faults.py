@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,6 @@ from tests.conftest import suspend, wait_until
 from tests.frontend.world import TRIGGER, World
 
 BUFFER_KEY = "/Experiment/Buffer sizes/SYSTEM"
-PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "faults.md"
-TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -331,14 +328,3 @@ def test_a_second_reader_that_takes_all_and_sleeps_is_the_same(own: World) -> No
     record = own.record
     assert len(own.events) == record["Events sent"]
     assert own.get("/Logger/Channels/0/Statistics/Events written") >= record["Events sent"]
-
-
-# the page ------------------------------------------------------------------------------------
-
-
-def test_every_test_that_the_page_names_exists() -> None:
-    named = set(re.findall(r"`(test_\w+\.py)::(test_\w+)`", PAGE.read_text()))
-    assert len(named) > 20
-    for file, name in sorted(named):
-        places = [path for path in TESTS.rglob(file) if f"def {name}(" in path.read_text()]
-        assert places, f"{PAGE.name} names {file}::{name}, which is not there"

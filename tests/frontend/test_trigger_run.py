@@ -303,6 +303,19 @@ def test_a_digitizer_that_goes_away_ends_the_run(world: World) -> None:
     assert "Trigger device failed" in world.client.get_triggered_alarms()
 
 
+def test_triggers_that_a_digitizer_loses_are_told(world: World) -> None:
+    options = [{"seed": 7}, {"seed": 7, "faults": {"lose_triggers": 0.5}}]
+    world.configure({"Digitizer options": json.dumps(options)}, MaxEvents=8)
+    events = world.take_run()
+    record = world.record
+    assert record["Triggers lost by board"][1] == record["Triggers lost"] > 0
+    assert any(event.trigger_mask & EventFlag.TRIGGERS_LOST for event in events)
+    said = world.client.get_triggered_alarms()["Trigger triggers lost"]
+    assert "triggers lost (0 + " in said
+    assert world.get(f"{TRIGGER}/Common/Status color") == "yellowLight"
+    assert "counts differ" not in world.messages
+
+
 def test_a_camera_that_hangs_is_noticed_and_the_run_can_be_stopped(world: World) -> None:
     world.small_camera(faults={"hang_at": 4})
     world.configure({"Silence alarm s": 0.5, "Event wait ms": 100})
