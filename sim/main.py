@@ -227,7 +227,8 @@ def serve(
 
 def main() -> None:
     """Run ``cygno-sim``; an error is one line, never a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background jobs ignore the latter
+        signal.signal(number, signal.default_int_handler)
     try:
         app()
     except (SimulationError, ExperimentError, OSError) as error:
