@@ -169,6 +169,9 @@ def _buffer_name(client: Client, instance: Instance) -> str:
 
 def _warnings(client: Client, instance: Instance) -> Iterator[Finding]:
     """Yield what no run is refused for, but an operator may not want."""
+    if not client.odb_exists(instance.settings_path):
+        text = f"{instance.settings_path} is not there: defaults were looked at, simulated devices"
+        yield Finding("settings", Verdict.WARNING, f"{text} ({instance.client_name} makes it)")
     for subject, key, unwanted, text in (
         ("equipment", f"{instance.path}/Common/Enabled", False, "no event will be sent"),
         ("logger", "/Logger/Write data", False, "the run will not be written to disk"),

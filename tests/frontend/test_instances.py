@@ -104,5 +104,11 @@ def test_check_and_refusal_name_the_keys_of_the_index(world: World) -> None:
     assert not world.client.odb_exists("/Equipment/Trigger/Settings")
 
 
+def test_check_warns_of_an_index_that_has_no_settings(world: World) -> None:
+    found = json.loads(call(world, "check", "-i", "5", "--json").stdout)["findings"]
+    warned = [entry["text"] for entry in found if entry["verdict"] == "warning"]
+    assert any("/Equipment/Trigger05/Settings is not there" in text for text in warned)
+
+
 def test_an_index_out_of_bounds_is_misuse(world: World) -> None:
     assert call(world, "trigger", "-i", "100").returncode == 2
