@@ -139,7 +139,9 @@ class PedestalLookup:
             f"{', '.join(map(str, self.folders))}: {source}; take a pedestal run",
             False,
         )
-        return estimate_pedestal(as_frame(frame), exposure_s=conditions.exposure_s, source=source)
+        return estimate_pedestal(
+            as_frame(frame), analysis.settings, exposure_s=conditions.exposure_s, source=source
+        )
 
     def _fitting(self, camera: int, shape: tuple[int, int]) -> Pedestal:
         path, pedestals = self._given or (Path(), {})

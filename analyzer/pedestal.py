@@ -19,12 +19,15 @@ DEAD_FRACTION: Final = 0.2
 OUTLIER_SIGMA: Final = 5.0
 """In a single frame a pixel that far from its pedestal is hot, noisy or lit: good ones without
 light are so once in 3 million."""
-ALONE_PIXELS: Final = 15
-ALONE_SIGMA: Final = 3.5
+CUT_SIGMA: Final = 3.5
+ALONE: Final = (2, 1)
+AROUND: Final = (15, 5)
 DARK_SIGMA: Final = 0.1
-"""Light and hot pixels look alike, but a hot pixel is alone: the mean of the 31x31 pixels around
-it, each cut at 3.5 times the noise, is below 0.1 times the noise, which is 3 times its own. A
-smaller window takes the photons of sparse tracks for hot pixels."""
+"""Light and hot pixels look alike, but hot ones are alone. Bright ones (`Hot pixel`) have, among
+the 5x5 pixels around them, at most one that is 3.5 times the noise above its pedestal. Others may
+be of a track of which one pixel in a hundred is lit: around them 31x31 pixels hold at most five
+other outliers, and their mean, each cut at 3.5 times the noise, is below 0.1 times the noise, which
+is 3 times its own."""
 
 CLIPPED_3_SIGMA: Final = 0.98658
 """Standard deviation of a normal distribution cut at 3 sigma, over the uncut one."""
@@ -143,7 +146,9 @@ def find_defects(
     return defects
 
 
-def estimate_pedestal(frame: Image, *, exposure_s: float = 0.0, source: str = "") -> Pedestal:
+def estimate_pedestal(
+    frame: Image, settings: AnalyzerSettings, *, exposure_s: float = 0.0, source: str = ""
+) -> Pedestal:
     """Estimate a pedestal from one frame that may hold light: the fallback without pedestal run.
 
     The mean is the level of the row plus the level of the column, each without outliers; the noise
@@ -158,8 +163,13 @@ def estimate_pedestal(frame: Image, *, exposure_s: float = 0.0, source: str = ""
     sigma = max(_robust_sigma(residual), LEAST_SIGMA_ADU)
     defects = np.zeros(frame.shape, np.uint8)
     defects[residual < -OUTLIER_SIGMA * sigma] = Defect.NOISY
-    is_dark = _light_around((residual / sigma).astype(np.float32)) < DARK_SIGMA
-    defects[(residual > OUTLIER_SIGMA * sigma) & is_dark] = Defect.HOT
+    is_outlier = residual > OUTLIER_SIGMA * sigma
+    significance = np.clip(residual / sigma, -CUT_SIGMA, CUT_SIGMA)
+    is_alone = _sum_around(is_outlier, AROUND[0]) < AROUND[1] + 0.5
+    is_alone &= _sum_around(significance, AROUND[0]) < DARK_SIGMA * (2 * AROUND[0] + 1) ** 2
+    is_hot = residual > settings.hot_adu
+    is_hot &= _sum_around(significance >= CUT_SIGMA, ALONE[0]) < ALONE[1] + 0.5
+    defects[(is_outlier & is_alone) | is_hot] = Defect.HOT
     return Pedestal(
         model.astype(np.float32),
         np.full(frame.shape, sigma, np.float32),
@@ -170,15 +180,11 @@ def estimate_pedestal(frame: Image, *, exposure_s: float = 0.0, source: str = ""
     )
 
 
-def _light_around(significance: FloatImage) -> FloatImage:
-    """Return the mean of the pixels around each, in noises of a pixel, without the pixel itself.
-
-    :param significance: (rows, columns) float32, in noises of a pixel.
-    """
-    cut = np.clip(significance, -ALONE_SIGMA, ALONE_SIGMA)
-    side = 2 * ALONE_PIXELS + 1
-    sums = _sums_down(_sums_down(np.pad(cut, ALONE_PIXELS), side).T, side).T
-    return np.asarray((sums - cut) / (side**2 - 1), np.float32)
+def _sum_around(values: npt.NDArray[Any], reach: int) -> npt.NDArray[np.float64]:
+    """Return the sum of the pixels around each, up to `reach` away, without itself."""
+    side = 2 * reach + 1
+    padded = np.pad(values, reach)
+    return np.asarray(_sums_down(_sums_down(padded, side).T, side).T - values)
 
 
 def _sums_down(values: npt.NDArray[Any], side: int) -> npt.NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """The report of a run: one page for people, ``run00042.report.png``, made from its results alone.
 
-Drawn by matplotlib, which is imported only here (`docs/decisions/0010-matplotlib-for-reports.md`).
+Drawn by matplotlib, which is imported only here (`docs/decisions/0011-matplotlib-for-reports.md`).
 Figures are objects of their own, with Agg: no window, no pyplot state, nothing stays in memory.
 """
 

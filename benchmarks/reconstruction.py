@@ -12,9 +12,9 @@ photons.
 those that belong to nothing in the others. A split is a second cluster of one object, a merge an
 object inside the box of a neighbour's cluster. Kinds beyond CYGNO's: spots of 1500 ADU with row
 noise of 1 ADU and with a pedestal that drifted by 1 ADU; two muons that cross, two of which one
-ends at the other's side, and one across the edge of the acceptance. Recorded run 1102 holds real
-clusters of CYGNO on simulated noise, some of them over each other: its keys begin with
-``recorded``.
+ends at the other's side, two that lie beside each other, and one across the edge of the
+acceptance. Recorded run 1102 holds real clusters of CYGNO on simulated noise, some of them over
+each other: its keys begin with ``recorded``.
 """
 
 import argparse
@@ -47,6 +47,8 @@ NOISE_ADU, MORE_NOISE_ADU = 2.4, 3.0
 SPOTS_ADU = (12300, 3200, 1500, 1000, 700, 500, 300)
 MUON_PIXELS, MUON_ADU = 1200.0, 40.0 * 1200
 ALPHA_PIXELS, ALPHA_ADU = 260.0, 5e5
+BESIDE_PIXELS = 32.0
+"""Distance of two muons that lie beside each other: eight times the sigma of their light."""
 RECORDED = Path(__file__).parents[2] / "shared" / "data"
 
 CYGNO: dict[str, tuple[str, str, str]] = {
@@ -86,6 +88,7 @@ def measure(
     figures["muons_in_one_piece"] = figures["one_piece_muon"]
     figures["crossing_as_two"] = _two(tallies["crossing"])
     figures["touching_as_two"] = _two(tallies["touching"])
+    figures["beside_as_two"] = _two(tallies["beside"])
     normal = [tally for name, tally in tallies.items() if name in {*CYGNO, "empty"}]
     figures["fakes_per_frame"] = sum(t.fakes for t in normal) / sum(t.frames for t in normal)
     for name in ("row_noise", "drift"):
@@ -163,6 +166,14 @@ def _kinds(camera: Camera, frames: int) -> dict[str, Callable[[], Iterator[Scene
     def edge(scene: Scene) -> None:
         scene.add(2054, camera.random.uniform(500, 1800), 40 * 400, 400, math.pi / 2)
 
+    def beside(scene: Scene) -> None:
+        angle = camera.random.uniform(-1.5, 1.5)
+        along = camera.random.uniform(0, 400)
+        row = 1180 + along * math.sin(angle) + BESIDE_PIXELS * math.cos(angle)
+        column = 1150 + along * math.cos(angle) - BESIDE_PIXELS * math.sin(angle)
+        for place in ((1180.0, 1150.0), (row, column)):
+            scene.add(*place, 40 * 700, 700, _axis(angle))
+
     kinds = {str(light): spots(light) for light in SPOTS_ADU}
     return {
         **kinds,
@@ -174,6 +185,7 @@ def _kinds(camera: Camera, frames: int) -> dict[str, Callable[[], Iterator[Scene
         "crossing": pairs(cross),
         "touching": pairs(touch),
         "edge": pairs(edge),
+        "beside": pairs(beside),
     }
 
 
@@ -263,9 +275,9 @@ def print_table(figures: dict[str, Any]) -> None:
         )
     console = Console(width=110)
     console.print(table)
-    shown = ("fakes", "muons", "crossing", "touching", "frame", "recorded")
+    shown = ("fakes", "muons", "crossing", "touching", "beside", "frame", "recorded")
     for name, value in figures.items():
-        stressed = name.endswith(("row_noise", "drift", "edge", "crossing", "touching"))
+        stressed = name.endswith(("row_noise", "drift", "edge", "crossing", "touching", "beside"))
         if name.startswith(shown) or stressed or "recorded" in name:
             console.print(f"{name:32} {value:.4g}")
 

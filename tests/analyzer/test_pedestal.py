@@ -130,7 +130,7 @@ def test_one_frame_gives_an_estimate_in_spite_of_its_light_and_hot_pixels():
     frame[20, 30] = frame[150, 200] = 900
     frame[160, 40] += 25  # ten times the noise
     frame[170, 60] -= 25
-    pedestal = estimate_pedestal(frame, source="estimated from event 0 of run 5")
+    pedestal = estimate_pedestal(frame, SETTINGS, source="estimated from event 0 of run 5")
     truth = scene.pedestal.mean + glow
     assert abs((pedestal.mean - truth).mean()) < 0.1
     assert np.std(pedestal.mean - truth) < 1.0
