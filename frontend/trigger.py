@@ -100,6 +100,9 @@ class TriggerFrontend:
         if client.odb_get("/Runinfo/State") == STATE_STOPPED:
             self._equipment.set_status("ready")
         else:
+            run = client.odb_get("/Runinfo/Run number")
+            why = f"run {run} goes on without its frames: the frontend was away. Stop it"
+            self._report.notice("not in the run", why)
             self._equipment.set_status("started in mid-run: waits for the next run", YELLOW)
 
     def serve(self, is_over: Callable[[], bool]) -> None:

@@ -399,6 +399,8 @@ def test_a_killed_frontend_can_be_started_again(own: World) -> None:
     assert own.clients.count("cygno-frontend-trigger") == 1
     waits = "started in mid-run: waits for the next run"
     wait_until(lambda: own.status == waits, 20, "a status that says so")
+    said = own.client.get_triggered_alarms()["Trigger not in the run"]
+    assert said.startswith("run 1 goes on without its frames")
     own.client.stop_run()
     own.configure(MaxEvents=4)
     assert len(own.take_run()) == 4
