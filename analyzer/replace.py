@@ -21,6 +21,11 @@ def publish(temporary: Path, target: Path) -> None:
         os.close(folder)
 
 
+def temporary_of(target: Path, process: int) -> Path:
+    """Return the name under which a process writes a file, until it is whole."""
+    return target.with_name(f"{target.name}.{process}.tmp")
+
+
 @contextmanager
 def replaced_file(target: Path) -> Iterator[Path]:
     """Give a temporary name to write to; at the end it becomes `target`, on an error it goes.
@@ -28,7 +33,7 @@ def replaced_file(target: Path) -> Iterator[Path]:
     :raises OSError: as it comes.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    temporary = temporary_of(target, os.getpid())
     try:
         yield temporary
         publish(temporary, target)

@@ -4,7 +4,6 @@ Drawing takes a second or two of one core, and its libraries memory; a process a
 both away from the analysis, and may hang or die without harm.
 """
 
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
+from analyzer.replace import temporary_of
 from analyzer.report import report_path
 
 TIMEOUT_S: Final = 120.0
@@ -84,11 +84,11 @@ class Reports:
         return self._run, None, said.splitlines()[-1] if said else f"exit code {process.returncode}"
 
     def _give_up(self, process: subprocess.Popen[bytes]) -> None:
-        """End a process, which then removes what it had begun to write."""
+        """End a process, and remove what it had begun to write.
+
+        Asked to end, it might miss that while it starts, and go on.
+        """
         self._process = None
-        process.send_signal(signal.SIGINT)
-        try:
-            process.communicate(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+        process.kill()
+        process.communicate()
+        temporary_of(report_path(self._results), process.pid).unlink(missing_ok=True)
