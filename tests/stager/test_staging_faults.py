@@ -378,6 +378,7 @@ def test_one_of_two_stagers_is_killed_and_the_other_goes_on(folder: Folder, prox
     require_whole(folder)
 
 
+@pytest.mark.timeout(300)
 def test_a_thousand_small_runs(folder: Folder) -> None:
     """All are there once, with the server away at first, and one stager killed among them."""
     for number in range(1, 1001):
