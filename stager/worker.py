@@ -4,6 +4,7 @@ Threads do the work (`stager.steps`); the thread that owns the worker finds file
 work and collects outcomes.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -212,7 +213,8 @@ class Worker:
         md5_beside = self._steps.has_md5_beside(file, found)
         do = partial(self._steps.hash, file, found, not md5_beside)
         hashing = self._crew.submit("reading", size, ("file", file.id), do)
-        if md5_beside:
+        # On a core of its own: else it would keep the first byte waiting.
+        if md5_beside and len(os.sched_getaffinity(0)) > 1:
             self._begin_md5(file, hashing)
         return None
 

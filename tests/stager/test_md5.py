@@ -75,6 +75,28 @@ def test_a_file_is_done_when_its_md5_is_on_record(folder: Folder, ledger: Ledger
     assert folder.runlog(1).file_checksum == md5_of(path)
 
 
+@pytest.mark.parametrize("cores", [1, 2])
+def test_the_md5_begins_where_there_is_a_core_for_it(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    begun: list[bool] = []
+    computed = Steps.md5
+
+    def md5(steps: Steps, file: File, hashing: "Future[Done] | None" = None) -> Done:
+        begun.append(hashing is not None)
+        return computed(steps, file, hashing)
+
+    monkeypatch.setattr(Steps, "md5", md5)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    path = lone_run(folder)
+    assert complaints(folder.stage(**PARTS)) == []
+    assert begun[0] == (cores > 1), "before the hashing is done, or after it"
+    assert (folder.file(path.name).md5, folder.content(path.name)) == (
+        md5_of(path),
+        path.read_bytes(),
+    )
+
+
 def test_the_md5_of_what_a_file_was_is_not_that_of_what_it_is(
     folder: Folder, ledger: Ledger
 ) -> None:
