@@ -59,11 +59,12 @@ _u4 = np.uint32
 
 @njit(nogil=True, cache=True)
 def _subtract(
-    values: U16, pedestals: U16, clip: int, near: int, is_first: bool, strip: I16, kept: I16
-) -> tuple[int, int, int]:
-    """Add the residuals of a row to a strip and keep those within the clip.
+    values: U16, pedestals: U16, clip: int, near: int, is_first: bool, strip: I16
+) -> tuple[int, int, int, int]:
+    """Add the residuals of a row to a strip.
 
-    :returns: pixels within the clip; highest pixel; highest residual plus `near`, modulo 2**16.
+    :returns: pixels within the clip; highest pixel; highest residual plus `near`, modulo 2**16;
+        sum of the residuals within the clip.
     """
     high = _u2(clip)
     both = _u2(2 * clip)
@@ -71,6 +72,7 @@ def _subtract(
     used = _u2(0)
     highest = _u2(0)
     farthest = _u2(0)
+    total = _i4(0)
     for column in range(strip.shape[0]):
         value = values[column]
         pedestal = pedestals[column]
@@ -80,17 +82,21 @@ def _subtract(
         farthest = max(farthest, _u2(residual + offset))
         strip[column] = _i2(residual) if is_first else _i2(strip[column] + _i2(residual))
         inside = (_u2(residual + high) <= both) & valid  # one comparison for both sides
-        kept[column] = _i2(residual) if inside else _i2(0)
+        total = _i4(total + (_i4(_i2(residual)) if inside else _i4(0)))
         used = _u2(used + _u2(inside))
-    return int(used), int(highest), int(farthest)
+    return int(used), int(highest), int(farthest), int(total)
 
 
 @njit(nogil=True, cache=True)
-def _sum(kept: I16) -> int:
-    total = _i4(0)
+def _keep(values: U16, pedestals: U16, clip: int, kept: I16) -> None:
+    """Write down the residuals of a row that are within the clip, 0 for the others."""
+    high = _u2(clip)
+    both = _u2(2 * clip)
     for column in range(kept.shape[0]):
-        total = _i4(total + _i4(kept[column]))
-    return int(total)
+        pedestal = pedestals[column]
+        residual = _u2(_u2(values[column] << _u2(5)) - pedestal)
+        inside = (_u2(residual + high) <= both) & (pedestal != _u2(DEFECT))
+        kept[column] = _i2(residual) if inside else _i2(0)
 
 
 @njit(nogil=True, cache=True)
@@ -163,8 +169,8 @@ def _add_ordinary(
         # that must look for negative ones is not vectorized.
         values = frame[row, start:stop]
         is_first = row == first
-        used, highest, farthest = _subtract(
-            values, level[row, start:stop], clip, near, is_first, strip, kept
+        used, highest, farthest, total = _subtract(
+            values, level[row, start:stop], clip, near, is_first, strip
         )
         if highest >= limit or farthest >= 2 * near:
             return False
@@ -173,13 +179,14 @@ def _add_ordinary(
         statistics[ROW_SATURATED] = 0
         statistics[ROW_MAX] = highest
         if row % (SAMPLED * rebin) == 0:
+            _keep(values, level[row, start:stop], clip, kept)
             total, squares, raw, raw_squares = _sum_squares(kept, values)
             statistics[ROW_SUM] = total
             statistics[ROW_SQUARES] = squares
             statistics[ROW_RAW] = raw
             statistics[ROW_RAW_SQUARES] = raw_squares
         else:
-            statistics[ROW_SUM] = _sum(kept)
+            statistics[ROW_SUM] = total
     full = strip.shape[0] // rebin
     if rebin == 4:
         _sum_fours(strip[: 4 * full], sums[:full])
