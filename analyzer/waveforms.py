@@ -27,6 +27,11 @@ OTHER_TAG_BITS: Final = 31
 
 Rows = npt.NDArray[Any]
 
+_TRIGGER_FLAGS: Final = (
+    int(TriggerFlag.INSIDE_EXPOSURE),
+    int(TriggerFlag.PARTLY_EXPOSED),
+    int(TriggerFlag.NOT_ON_ALL_BOARDS),
+)
 _NONE_CHOSEN: Final = np.zeros(64, np.bool_)
 _NO_CELLS: Final = np.zeros(0, np.int32)
 _NO_TABLE: Final = np.zeros((0, 1024), np.int32)
@@ -110,9 +115,7 @@ class WaveformAnalysis:
             (1 << len(boards)) - 1,
             self._exposure_ns,
             self._settings.readout_ms * 1e6,
-            int(TriggerFlag.INSIDE_EXPOSURE),
-            int(TriggerFlag.PARTLY_EXPOSED),
-            int(TriggerFlag.NOT_ON_ALL_BOARDS),
+            *_TRIGGER_FLAGS,
         )
         pulses.resize(n_pulses, refcheck=False)  # a copy would take 5 us
         return rows[:n_rows], pulses, triggers[:n_triggers]
@@ -207,6 +210,6 @@ def _frozen(waveforms: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
     """Return waveforms as the kernels take them; as `as_frame`, but quicker where it can be."""
     if waveforms.flags.c_contiguous and waveforms.flags.aligned:
         view = waveforms.view()
-        view.flags.writeable = False
+        view.setflags(write=False)
         return view
     return as_frame(waveforms)

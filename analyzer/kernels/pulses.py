@@ -22,7 +22,7 @@ HALF, FULL = 0.5, 0.9
 ABOVE_TO_START, BELOW_TO_STOP = 10, 5
 """Samples in a row that begin and end a time over threshold (CYGNO's waveform.py)."""
 
-BLOCK = 64
+BLOCK = 128
 """Samples of a block, whose extremes are known."""
 
 _i4 = np.int32
