@@ -114,20 +114,17 @@ def _sum_fours(strip: I16, sums: I32) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _sum_squares(kept: I16, values: U16) -> tuple[int, int, int, int]:
-    """Return sum and sum of squares of what is kept, then those of raw values."""
-    total = 0
+def _sum_squares(kept: I16, values: U16) -> tuple[int, int, int]:
+    """Return the sum of squares of what is kept, then sum and sum of squares of raw values."""
     squares = 0
     raw = 0
     raw_squares = 0
     for start in range(0, kept.shape[0], _SHORT):
         kept_part = kept[start : start + _SHORT]
         part = values[start : start + _SHORT]
-        kept_sum = _i4(0)
         square_sum = _u4(0)
         for column in range(kept_part.shape[0]):
             residual = _i4(kept_part[column])
-            kept_sum = _i4(kept_sum + residual)
             square_sum = _u4(square_sum + _u4(_i4(residual * residual)))
         raw_sum = _u4(0)
         raw_square_sum = _u4(0)
@@ -135,11 +132,10 @@ def _sum_squares(kept: I16, values: U16) -> tuple[int, int, int, int]:
             value = _u4(part[column])
             raw_sum = _u4(raw_sum + value)
             raw_square_sum = _u4(raw_square_sum + _u4(value * value))
-        total += int(kept_sum)
         squares += int(square_sum)
         raw += int(raw_sum)
         raw_squares += int(raw_square_sum)
-    return total, squares, raw, raw_squares
+    return squares, raw, raw_squares
 
 
 @njit(nogil=True, cache=True)
@@ -178,15 +174,13 @@ def _add_ordinary(
         statistics[ROW_USED] = used
         statistics[ROW_SATURATED] = 0
         statistics[ROW_MAX] = highest
+        statistics[ROW_SUM] = total
         if row % (SAMPLED * rebin) == 0:
             _keep(values, level[row, start:stop], clip, kept)
-            total, squares, raw, raw_squares = _sum_squares(kept, values)
-            statistics[ROW_SUM] = total
+            squares, raw, raw_squares = _sum_squares(kept, values)
             statistics[ROW_SQUARES] = squares
             statistics[ROW_RAW] = raw
             statistics[ROW_RAW_SQUARES] = raw_squares
-        else:
-            statistics[ROW_SUM] = total
     full = strip.shape[0] // rebin
     if rebin == 4:
         _sum_fours(strip[: 4 * full], sums[:full])

@@ -124,3 +124,11 @@ def place(site: "Site", tmp_path: Path) -> Folder:
     folder = make_folder(site.server, tmp_path / "experiment")
     (folder.path / "s3" / "credentials.json").unlink()
     return folder
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    """A folder as second place."""
+    path = tmp_path / "second"
+    path.mkdir()
+    return path

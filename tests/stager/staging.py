@@ -25,6 +25,8 @@ from stager.outcome import Pass
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.stager.staging", "stager.main", "sim.server"])
 
+NAME = "run01104.mid"
+"""A recorded run."""
 FAST = {"CYGNO_S3_ATTEMPTS": "1", "CYGNO_STAGER_SETTLE_S": "0.2"}
 """Settings of tests that wait for nothing needlessly."""
 
@@ -181,3 +183,8 @@ def stage_elsewhere(path: Path, environment: dict[str, str]) -> None:
 def crc_of(path: Path) -> str:
     """Return the CRC32C of a file, computed apart from the stager."""
     return f"{crc32c(path.read_bytes()):08x}"
+
+
+def replicas(folder: Folder) -> dict[str, Replica]:
+    """Return the replicas of the raw file by their places."""
+    return {r.place: r for r in folder.rows(Replica) if str(r.object_key).endswith(NAME)}

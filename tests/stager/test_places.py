@@ -1,9 +1,7 @@
 """Several places for each file: each with its own states, none holding up another."""
 
 import json
-import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -18,28 +16,12 @@ from stager.models import File, Replica, Run, State, now
 from stager.once import complaints
 from stager.probes import check_place
 from stager.settings import CLOUD
-from tests.conftest import free_port, wait_until
+from tests.conftest import free_port
 from tests.stager.conftest import make_folder
 from tests.stager.mariadb import MariaDb
 from tests.stager.runs import write_run
-from tests.stager.staging import Folder, crc_of
+from tests.stager.staging import NAME, Folder, crc_of, replicas
 from tests.stager.tape import Tape, configure_places
-from tests.stager.test_failures import small_disk  # noqa: F401 - a fixture
-
-NAME = "run01104.mid"
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> Path:
-    """A folder as second place."""
-    path = tmp_path / "second"
-    path.mkdir()
-    return path
-
-
-def replicas(folder: Folder) -> dict[str, Replica]:
-    """Return the replicas of the raw file by their places."""
-    return {r.place: r for r in folder.rows(Replica) if str(r.object_key).endswith(NAME)}
 
 
 def test_a_file_reaches_all_its_places(
@@ -212,178 +194,6 @@ def test_a_place_that_cannot_be_is_refused(
     configure_places(folder, spare=place)
     with pytest.raises(ConfigurationError, match=f"place spare: .*{says}|{says}"):
         folder.configuration()
-
-
-# folders -----------------------------------------------------------------------------------------
-def test_a_folder_with_another_content_is_a_conflict(
-    folder: Folder, second: Path, data: Path
-) -> None:
-    configure_places(folder, nas={"kind": "folder", "folder": str(second)})
-    target = second / folder.key(NAME)
-    target.parent.mkdir()
-    target.write_bytes(b"of another run 1104")
-    folder.add(data / NAME)
-    (line,) = complaints(folder.stage())
-    assert "exists and has another content" in line
-    assert target.read_bytes() == b"of another run 1104"
-    assert replicas(folder)["nas"].conflict
-
-
-def test_a_folder_that_cannot_be_written_to(folder: Folder, data: Path) -> None:
-    configure_places(folder, nas={"kind": "folder", "folder": "/proc/self"})
-    folder.add(data / NAME)
-    (line,) = complaints(folder.stage())
-    assert "place nas" in line and "/proc/self" in line
-    assert replicas(folder)["nas"].state == State.FAILED
-
-
-def test_what_a_disk_gives_back_otherwise_is_no_copy(
-    folder: Folder, second: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import stager.places.folder as module
-
-    configure_places(folder, nas={"kind": "folder", "folder": str(second)})
-    folder.add(data / NAME)
-    real = module._write
-
-    def rotten(subject: object, temporary: Path, watch: object) -> None:
-        real(subject, temporary, watch)  # type: ignore[arg-type]
-        with temporary.open("r+b") as file:
-            file.seek(1000)
-            file.write(b"rotten")
-
-    monkeypatch.setattr(module, "_write", rotten)
-    (line,) = complaints(folder.stage())
-    assert "reads back with CRC32C" in line and "the copy was removed" in line
-    assert list((second / folder.tag).iterdir()) == []
-
-
-def test_a_folder_that_is_full_is_said_and_filled_later(
-    folder: Folder,
-    small_disk: Path,  # noqa: F811
-    data: Path,
-) -> None:
-    configure_places(folder, nas={"kind": "folder", "folder": str(small_disk)})
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(22 << 20))
-    path = folder.add(data / NAME)
-    (line,) = complaints(folder.stage())
-    assert f"place nas: {small_disk} is full" in line and "make room there" in line
-    assert not (small_disk / folder.tag).exists()
-    ballast.unlink()
-    assert complaints(folder.stage()) == []
-    assert (small_disk / folder.key(NAME)).read_bytes() == path.read_bytes()
-
-
-def test_a_folder_that_vanishes_while_it_is_written_to(
-    folder: Folder, second: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import stager.places.folder as module
-
-    configure_places(folder, nas={"kind": "folder", "folder": str(second)})
-    path = folder.add(data / NAME)
-    real = module._write
-
-    def unplug(subject: object, temporary: Path, watch: object) -> None:
-        real(subject, temporary, watch)  # type: ignore[arg-type]
-        shutil.rmtree(second)
-
-    monkeypatch.setattr(module, "_write", unplug)
-    (line,) = complaints(folder.stage())
-    assert "place nas" in line and "cannot be written or read: No such file" in line
-    monkeypatch.undo()
-    second.mkdir()
-    assert complaints(folder.stage()) == []
-    assert (second / folder.key(NAME)).read_bytes() == path.read_bytes()
-
-
-# programs ----------------------------------------------------------------------------------------
-def test_a_program_that_hangs_is_killed(folder: Folder, tape: Tape, data: Path) -> None:
-    configure_places(folder, tape=tape.settings(timeout_s=0.5))
-    tape.break_(hang=["put"])
-    folder.add(data / NAME)
-    (line,) = complaints(folder.stage())
-    assert "did not end within 0.5 s and was killed" in line
-    pid = int((tape.root / "pid-put").read_text())
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-    assert len(folder.objects()) == 1
-
-
-def test_a_program_that_is_not_there(folder: Folder, tape: Tape, data: Path) -> None:
-    configure_places(folder, tape=tape.settings(check="/no/such/program {key}"))
-    folder.add(data / NAME)
-    (line,) = complaints(folder.stage())
-    assert "/no/such/program cannot be started" in line and "install it" in line
-
-
-@pytest.mark.parametrize("delete", [True, False])
-def test_a_tape_that_tells_another_checksum_has_no_copy(
-    folder: Folder, tape: Tape, data: Path, delete: bool
-) -> None:
-    more = {"delete": f"{tape.program} delete {{key}}"} if delete else {}
-    configure_places(folder, tape=tape.settings(**more))
-    tape.break_(lie=True)
-    folder.add(data / NAME)
-    (line,) = complaints(folder.stage())
-    assert "adler32 00000001 there" in line
-    assert replicas(folder)["tape"].state == State.FAILED
-    assert folder.runlog(1104).storage_tape_status == -1
-    assert (NAME in tape.objects()) != delete
-
-
-def test_half_a_file_on_tape_is_removed_and_sent_again(
-    folder: Folder, tape: Tape, data: Path
-) -> None:
-    delete = f"{tape.program} delete {{key}}"
-    configure_places(folder, tape=tape.settings(delete=delete))
-    tape.break_(cut=True)
-    path = folder.add(data / NAME)
-    (line,) = complaints(folder.stage())
-    assert "it was removed, and is tried again later" in line
-    tape.break_()
-    assert complaints(folder.stage()) == []
-    assert tape.objects()[NAME] == path.read_bytes()
-
-
-def test_what_others_put_on_tape_is_never_removed(folder: Folder, tape: Tape, data: Path) -> None:
-    delete = f"{tape.program} delete {{key}}"
-    configure_places(folder, tape=tape.settings(delete=delete))
-    there = tape.root / folder.key(NAME)
-    there.parent.mkdir()
-    there.write_bytes(b"of another run 1104")
-    folder.add(data / NAME)
-    for _ in range(2):
-        assert "exists and has another content" in complaints(folder.stage())[0]
-    assert there.read_bytes() == b"of another run 1104"
-    assert (tape.calls("delete"), tape.calls("put")) == (0, 0)
-
-
-def test_a_program_ends_with_its_stager_or_with_the_next_one(
-    folder: Folder, tape: Tape, data: Path
-) -> None:
-    """What a stager that was killed had started is ended before it is started again."""
-    configure_places(folder, tape=tape.settings())
-    tape.break_(hang=["put"])
-    path = folder.add(data / NAME)
-    process = folder.start()
-    note = tape.root / "pid-put"
-    wait_until(lambda: note.exists() and note.read_text(), 45, "the program to hang")
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    left_over = int(note.read_text())
-    os.kill(left_over, 0)  # it lives on
-    tape.break_()
-    assert complaints(folder.stage()) == []
-    wait_until(lambda: not _lives(left_over), 10, "the left over program's end")
-    assert (tape.objects()[NAME], tape.calls("put")) == (path.read_bytes(), 2)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 # killed ------------------------------------------------------------------------------------------
