@@ -14,7 +14,7 @@ from rich.table import Table
 from experiment.errors import ExperimentError
 from sim.errors import SimulationError
 from sim.replay import parse_rate
-from sim.run import Report, RunPlan, RunResult, replay_run, take_run
+from sim.run import Report, RunPlan, RunResult, counted, replay_run, take_run
 from sim.serve import serve as serve_experiment
 
 app = typer.Typer(
@@ -63,11 +63,11 @@ def report_to(progress: Progress) -> Report:
     task = progress.add_task("starting", total=None)
     shown = ""
 
-    def report(what: str, fraction: float | None) -> None:
+    def report(what: str, done: int | None = None, wanted: int | None = None) -> None:
         nonlocal shown
-        total = None if fraction is None else 1.0
-        progress.update(task, description=what, total=total, completed=fraction or 0.0)
-        if progress.disable and fraction is None and what != shown:
+        text = what if done is None else f"{what} {counted(done, wanted)}"
+        progress.update(task, description=text, total=wanted, completed=done or 0)
+        if progress.disable and done is None and what != shown:
             errors.print(what, markup=False, highlight=False, soft_wrap=True)
             shown = what
 

@@ -5,10 +5,9 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from experiment.client import Client
 from experiment.constants import STATE_RUNNING, STATE_STOPPED
@@ -25,8 +24,15 @@ from sim.s3 import S3Server
 WAVEFORMS_BYTES = 128 * 2 * (32 * 1024 + 8 * 4000)
 """Waveforms of a full event: 128 triggers, V1742 32 x 1024 and V1720E 8 x 4000 samples."""
 
-Report = Callable[[str, float | None], None]
-"""``report(what, fraction)``: tell the person what goes on; the fraction where it is known."""
+
+class Report(Protocol):
+    """Tells the person what goes on."""
+
+    def __call__(self, what: str, done: int | None = None, wanted: int | None = None) -> None:
+        """Tell of a step, or of the events of a run that are done so far.
+
+        :param wanted: None where nobody knows how many will come.
+        """
 
 
 @dataclass(frozen=True)
@@ -201,24 +207,38 @@ def make_room(client: Client, plan: RunPlan) -> None:
             client.odb_set(key, -(-needed // 2**20) * 2**20)
 
 
+def counted(done: int, wanted: int | None) -> str:
+    """Return how many there are, of how many if that is known.
+
+    >>> counted(3, 20), counted(3, None)
+    ('3 of 20', '3')
+    """
+    return f"{done}" if wanted is None else f"{done} of {wanted}"
+
+
 def wait_for_end(
-    programs: Programs, client: Client, events: int, report: Report, stall_s: float = 60.0
+    programs: Programs,
+    client: Client,
+    events: int | None,
+    report: Report,
+    stall_s: float = 60.0,
 ) -> None:
     """Wait until the run has stopped itself, as long as events still come.
 
+    :param events: how many will come, None where that is not known.
     :raises SimulationError: if nothing came for `stall_s`, with the last message of the log.
     """
     seen, since = -1, time.monotonic()
     while client.odb_get("/Runinfo/State") != STATE_STOPPED:
         programs.require_running()
         sent = int(client.odb_get("/Equipment/Trigger/Statistics/Events sent"))
-        report(f"event {sent} of {events}", sent / events if events else None)
+        report("event", sent, events)
         if sent != seen:
             seen, since = sent, time.monotonic()
         if time.monotonic() - since > stall_s:
             last = client.get_recent_messages(1)
             raise SimulationError(
-                f"no event for {stall_s:.0f} s after {sent} of {events}; last message: "
+                f"no event for {stall_s:.0f} s after {counted(sent, events)}; last message: "
                 f"{last[0] if last else 'none'}"
             )
         client.communicate(100)
@@ -254,7 +274,7 @@ def take_run(plan: RunPlan, folder: Path, report: Report) -> RunResult:
     :raises SimulationError: naming the program or step that failed.
     """
     with Programs(folder) as programs:
-        report("starting the experiment", None)
+        report("starting the experiment")
         client = start_experiment(programs)
         try:
             apply_plan(client, plan, folder)
@@ -276,14 +296,14 @@ def replay_run(
     :raises SimulationError: naming the program or step that failed.
     """
     with Programs(folder) as programs:
-        report(f"starting the experiment for {source.name}", None)
+        report(f"starting the experiment for {source.name}")
         client = start_experiment(programs)
         try:
             take_over_conditions(client, source)
             client.odb_set("/Logger/Channels/0/Settings/Compress", compress)
             replayer = {REPLAYER: ("sim.replay", str(source), rate)}
             start_programs(programs, client, {**LOGGER, **ANALYZER, **replayer})
-            run, duration_s = _start_and_wait(programs, client, 0, report)
+            run, duration_s = _start_and_wait(programs, client, None, report)
             programs.stop(names=[REPLAYER])
             return _finish(programs, client, run, duration_s, stage, report)
         finally:
@@ -291,7 +311,7 @@ def replay_run(
 
 
 def _start_and_wait(
-    programs: Programs, client: Client, events: int, report: Report
+    programs: Programs, client: Client, events: int | None, report: Report
 ) -> tuple[int, float]:
     try:
         client.start_run()
@@ -310,7 +330,7 @@ def _start_and_wait(
 def _finish(
     programs: Programs, client: Client, run: int, duration_s: float, stage: bool, report: Report
 ) -> RunResult:
-    report("waiting for the analyzer", None)
+    report("waiting for the analyzer")
     wait_for_analysis(programs, client, run, timeout_s=300)
     answer, error = stage_run(programs.folder, report) if stage else ({}, "")
     return summarize(client, run, duration_s, answer, error)
@@ -318,7 +338,7 @@ def _finish(
 
 def stage_run(folder: Path, report: Report) -> tuple[dict[str, Any], str]:
     """Start the folder's S3 server, stage what is there, and stop the server."""
-    report("staging to S3", None)
+    report("staging to S3")
     with S3Server(folder / "s3"):
         return stage(folder)
 
