@@ -14,10 +14,13 @@ import boto3
 from botocore.config import Config
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
+from typer.testing import CliRunner
 
 from rawdata.checksum import crc32c
 from stager.configuration import Configuration, configure
 from stager.crash import VARIABLE
+from stager.errors import StagerError
+from stager.main import app
 from stager.models import File, Replica, Run, Runlog
 from stager.once import as_json, complaints, stage_once
 from stager.outcome import Pass
@@ -131,6 +134,14 @@ class Folder:
         reply = self.client().get_object(Bucket=self.bucket, Key=self.key(name))
         return bytes(reply["Body"].read())
 
+    def put(self, name: str, body: bytes) -> None:
+        """Put an object into the bucket behind the stager's back."""
+        self.client().put_object(Bucket=self.bucket, Key=self.key(name), Body=body)
+
+    def remove(self, name: str) -> None:
+        """Remove an object behind the stager's back."""
+        self.client().delete_object(Bucket=self.bucket, Key=self.key(name))
+
     def unfinished_uploads(self) -> list[str]:
         """Ask the server which uploads were begun and neither completed nor given up."""
         reply = self.client().list_multipart_uploads(Bucket=self.bucket, Prefix=f"{self.tag}/")
@@ -165,6 +176,19 @@ class Folder:
     def runlog(self, number: int) -> Runlog:
         """Return the run log's row of a run."""
         return next(row for row in self.rows(Runlog) if row.run_number == number)
+
+
+def run_command(folder: Folder, *arguments: str, code: int = 0, **environment: str) -> Any:
+    """Run ``cygno-stager`` in this process; return what it prints, as an object with ``--json``."""
+    result = CliRunner().invoke(
+        app,
+        [*arguments, "--experiment", str(folder.path)],
+        env={**folder.environment, **environment},
+    )
+    if isinstance(result.exception, StagerError):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout.splitlines()[-1]) if "--json" in arguments else result.output
 
 
 def stage_elsewhere(path: Path, environment: dict[str, str]) -> None:

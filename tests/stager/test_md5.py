@@ -25,9 +25,8 @@ from stager.registry import Registry
 from stager.runscan import scan_run
 from stager.steps import Done, Steps
 from tests.stager.runs import write_run
-from tests.stager.staging import Folder, Silent
+from tests.stager.staging import Folder, Silent, run_command
 from tests.stager.tape import Tape, configure_places
-from tests.stager.test_care import put, run
 
 PARTS = {"CYGNO_S3_PART_SIZE_MIB": "5", "CYGNO_STAGER_KINDS": "raw"}
 
@@ -151,7 +150,7 @@ def test_a_file_that_changes_before_its_md5_is_known_fails(folder: Folder) -> No
 def test_a_settled_conflict_leaves_no_file_without_its_md5(folder: Folder, step: str) -> None:
     """Nothing is left to bring anywhere, and the run log is completed nevertheless."""
     path = lone_run(folder)
-    put(folder, path.name, b"of another run 1")
+    folder.put(path.name, b"of another run 1")
     assert folder.stage_in_process(**PARTS, CYGNO_STAGER_CRASH_AT=step) == -9
     assert folder.file(path.name).md5 is None
     catalog = Catalog(f"sqlite:///{folder.catalog_file}")
@@ -159,7 +158,7 @@ def test_a_settled_conflict_leaves_no_file_without_its_md5(folder: Folder, step:
         for replica in session.query(Replica):
             replica.conflict, replica.owner = replica.object_key == folder.key(path.name), None
     catalog.close()
-    run(folder, "retry", "1", "--keep-remote", **PARTS)
+    run_command(folder, "retry", "1", "--keep-remote", **PARTS)
     assert folder.file(path.name).state == State.HASHED
     assert complaints(folder.stage(**PARTS)) == []
     file = folder.file(path.name)

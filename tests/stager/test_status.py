@@ -90,7 +90,7 @@ def test_looking_loads_no_s3_and_no_numpy() -> None:
     assert not {"boto3", "botocore", "numpy", "alembic", "awscrt"} & set(loaded.stdout.split())
 
 
-@pytest.mark.parametrize("command", ["once", "daemon", "status"])
+@pytest.mark.parametrize("command", ["once", "daemon", "status", "verify", "retry", "prune"])
 def test_help_has_examples(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0

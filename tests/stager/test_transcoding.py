@@ -13,8 +13,9 @@ from rawdata.runwriter import RunWriter
 from stager.crash import TRANSCODE_STEPS
 from stager.models import Replica, State
 from stager.once import complaints
+from tests.stager.old_runs import BY_AGE, two_runs
 from tests.stager.runs import write_run
-from tests.stager.staging import Folder, crc_of
+from tests.stager.staging import Folder, crc_of, run_command
 from tests.stager.tape import configure_places
 from tests.stager.test_failures import grow, small_disk  # noqa: F401 - a fixture
 
@@ -149,12 +150,10 @@ def test_without_room_for_it_nothing_is_sent(
 
 
 def test_verify_and_prune_know_what_was_transcoded(folder: Folder) -> None:
-    from tests.stager.test_care import ALL, run, two_runs
-
     configure_places(folder, cloud=GZIP)
     old = two_runs(folder)
-    answer = run(folder, "verify", "--read-back", "--json")
+    answer = run_command(folder, "verify", "--read-back", "--json")
     assert answer["failed"] == 0
-    run(folder, "prune", "--apply", **ALL)
+    run_command(folder, "prune", "--apply", **BY_AGE)
     assert not any(path.exists() for path in old)
     assert json.loads(json.dumps(answer))["copies"][0]["verified_by"] == "read back"
