@@ -24,7 +24,7 @@ from stager.errand import Errand, Request
 from stager.errors import StagerError, Stopped
 from stager.models import State
 from stager.once import complaints
-from stager.outcome import STAGED, WAITING, Pass
+from stager.outcome import WAITING, Pass
 from stager.progress import Progress
 from stager.settings import StagerSettings
 
@@ -134,7 +134,7 @@ class Daemon:
 
     def _count(self, result: Pass) -> None:
         for outcome in result.outcomes:
-            if outcome.state in STAGED:
+            if outcome.is_staged:
                 log.info("%s is at its places as %s", outcome.path, outcome.object_key)
                 self._tally.files_staged += 1
                 self._tally.bytes_staged += outcome.object_bytes or 0

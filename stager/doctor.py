@@ -157,7 +157,9 @@ def _check_clock(session: Session) -> Iterator[Finding]:
 
 
 def _check_rows(session: Session) -> Iterator[Finding]:
-    failed = session.scalar(select(func.count()).where(Replica.state == State.FAILED)) or 0
+    copies = select(func.count()).where(Replica.state == State.FAILED)
+    optional = session.scalar(copies.where(~Replica.required)) or 0
+    failed = session.scalar(copies.where(Replica.required)) or 0
     failed += session.scalar(select(func.count()).where(File.state == State.FAILED)) or 0
     conflicts = session.scalar(select(func.count()).where(Replica.conflict.is_(True))) or 0
     if conflicts:
@@ -168,5 +170,8 @@ def _check_rows(session: Session) -> Iterator[Finding]:
         )
     elif failed:
         yield warn("files", f"{failed} failed", "cygno-stager status says why and when next")
+    elif optional:
+        said = f"{optional} failed at optional places"
+        yield warn("files", said, "cygno-stager status says why and when next")
     else:
         yield ok("files", "none has failed")

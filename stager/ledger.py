@@ -193,8 +193,11 @@ class Ledger:
             replica.owner, replica.lease_until = identity  # the run log is still to be written
             end_transfer(session, replica_id, TransferOutcome.VERIFIED, sent_bytes)
 
-    def commit_catalogued(self, replica_id: int) -> None:
-        """Let the run log say that the file is there; nothing is left to do for it."""
+    def commit_catalogued(self, replica_id: int) -> State:
+        """Let the run log say that the file is there; nothing is left to do for it.
+
+        :returns: how far the file has come by that.
+        """
         with self.catalog.write() as session:
             replica = session.get_one(Replica, replica_id)
             replica.catalogued_at = now()
@@ -204,6 +207,7 @@ class Ledger:
             settle(file, self.places)
             session.flush()
             self._tell_runlog(session, replica)
+            return State(file.state)
 
     def commit_checked(self, replica_id: int, found: Verification) -> None:
         """Write down that a place still has it."""

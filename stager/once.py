@@ -12,7 +12,7 @@ from stager.catalog import Catalog
 from stager.configuration import Configuration
 from stager.ledger import Ledger
 from stager.models import State
-from stager.outcome import STAGED, WAITING, Outcome, Pass
+from stager.outcome import WAITING, Outcome, Pass
 from stager.progress import Progress
 from stager.settings import CLOUD
 from stager.worker import Worker
@@ -73,8 +73,9 @@ def _merged(first: Pass, second: Pass) -> Pass:
 def as_json(result: Pass, catalog_url: str, error: str = "") -> dict[str, Any]:
     """Return the object that ``once --json`` prints last."""
     answer: dict[str, Any] = {
-        "staged": result.count(*STAGED),
+        "staged": result.staged,
         "failed": result.count(State.FAILED) or int(bool(error)),
+        "optional_failed": result.optional_failed,
         "waiting": result.count(WAITING),
         "files": [asdict(outcome) for outcome in result.outcomes],
         "catalog": catalog_url,

@@ -11,9 +11,11 @@ from stager.retention import Verdict
 from stager.settings import KINDS
 
 WAITING: Final = "waiting"
-"""State of a file in which nothing is wrong, but something must happen first."""
+"""Of a file, or a copy of it, with which nothing is wrong, but something must happen first."""
 STAGED: Final = (State.CATALOGUED, State.REPLICATED)
 """States of a file of which nothing is left to do, as far as it is required."""
+_HELD_UP: Final = (State.FAILED, WAITING)
+_ORDER: Final = tuple(State)
 
 
 @dataclass
@@ -27,6 +29,8 @@ class Outcome:
     path: str
     kind: str
     state: str
+    """As the catalog has it; or failed or waiting, if that is said of the file itself or of a copy
+    which is required. What became of copies that are not is said in `places` alone."""
     reason: str = ""
     place: str = ""
     """Of which place `reason` speaks; empty: of the local file."""
@@ -44,10 +48,28 @@ class Outcome:
         """Take in what became of the file later, or at other places; the worst of all counts."""
         fresh = {place["place"] for place in other.places}
         self.places = [p for p in self.places if p["place"] not in fresh] + other.places
-        self.state, self.reason, self.place = other.state, other.reason, other.place
-        worst = max(self.places, key=lambda place: _badness(place["state"]), default=None)
+        # Threads tell in any order what they did: a file is as far as one of them has seen it.
+        if (
+            self.state in _HELD_UP
+            or other.state in _HELD_UP
+            or _ORDER.index(State(other.state)) > _ORDER.index(State(self.state))
+        ):
+            self.state, self.reason, self.place = other.state, other.reason, other.place
+        required = [place for place in self.places if place["required"]]
+        worst = max(required, key=lambda place: _badness(place["state"]), default=None)
         if worst is not None and _badness(worst["state"]) > _badness(self.state):
             self.state, self.reason, self.place = worst["state"], worst["reason"], worst["place"]
+
+    @property
+    def is_staged(self) -> bool:
+        """True if all that is required has the file, and it was brought somewhere just now."""
+        there = [place["state"] == State.CATALOGUED for place in self.places]
+        return self.state in STAGED and (any(there) or not there)
+
+    @property
+    def has_optional_failure(self) -> bool:
+        """True if it did not get to a place that is not required to have it."""
+        return any(p["state"] == State.FAILED and not p["required"] for p in self.places)
 
 
 def _badness(state: str) -> int:
@@ -93,21 +115,36 @@ class Pass:
                 outcome.object_bytes = first["object_bytes"]
                 outcome.checksum_server = first["checksum_server"]
 
-    def count(self, *states: str) -> int:
-        """Return how many files ended in one of these states."""
-        return sum(outcome.state in states for outcome in self.outcomes)
+    @property
+    def staged(self) -> int:
+        """How many files were brought to all places that must have them."""
+        return sum(outcome.is_staged for outcome in self.outcomes)
+
+    @property
+    def optional_failed(self) -> int:
+        """How many files did not get to a place that is not required to have them."""
+        return sum(outcome.has_optional_failure for outcome in self.outcomes)
+
+    def count(self, state: str) -> int:
+        """Return how many files ended in this state."""
+        return sum(outcome.state == state for outcome in self.outcomes)
 
 
 def outcome_of(
     file: File, state: str, reason: str = "", replicas: Sequence[Replica] = ()
 ) -> Outcome:
     """Return what became of a file, or of these replicas of it."""
+    is_held_up = state in _HELD_UP
+    if is_held_up and replicas and not any(replica.required for replica in replicas):
+        state_of_file, reason_of_file = str(file.state), ""
+    else:
+        state_of_file, reason_of_file = str(state), reason
     return Outcome(
         run=file.run_number,
         path=file.path,
         kind=file.kind,
-        state=str(state),
-        reason=reason,
+        state=state_of_file,
+        reason=reason_of_file,
         place=replicas[0].place if len(replicas) == 1 else "",
         sha256=file.sha256,
         crc32c=file.crc32c,
@@ -116,7 +153,8 @@ def outcome_of(
         places=[
             {
                 "place": replica.place,
-                "state": str(state) if len(replicas) == 1 else str(replica.state),
+                "required": replica.required,
+                "state": str(state if is_held_up else replica.state),
                 "reason": reason,
                 "object_key": replica.object_key or "",
                 "object_bytes": replica.object_bytes,

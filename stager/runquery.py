@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import Select, and_, case, func, literal, or_, select, union, union_all
+from sqlalchemy import Select, String, and_, case, func, literal, or_, select, union, union_all
 from sqlalchemy.orm import Session
 
 from stager.errors import ConfigurationError
@@ -26,7 +26,8 @@ _RANKS: Final = (
     State.REPLICATED,
     State.DELETED,
 )
-"""A run is as far as its least advanced file; one that failed comes first."""
+"""A run is as far as its least advanced file; one that failed comes first, as does one that has
+failed at a place which is required to have it."""
 
 STATES: Final = (*(str(state) for state in _RANKS), "none")
 """States of runs; ``none``: no file of it is known, only its row in the run log."""
@@ -44,8 +45,10 @@ MORE_COLUMNS: Final = (
     "files",
     "size_bytes",
     "state",
+    "optional_failed",
 )
-"""What is told of a run beside CYGNO's columns; `quality` is the analyzer's verdict."""
+"""What is told of a run beside CYGNO's columns; `quality` is the analyzer's verdict,
+`optional_failed` the places that are not required and at which a copy failed."""
 COLUMNS: Final = (*RUNLOG_COLUMNS, *MORE_COLUMNS)
 
 
@@ -82,12 +85,15 @@ def find_runs(session: Session, wanted: RunFilter) -> list[dict[str, Any]]:
         for name in ("files", "size_bytes"):  # MariaDB's sums are decimals
             row[name] = None if row[name] is None else int(row[name])
         row["state"] = None if row["state"] is None else str(_RANKS[int(row["state"])])
+        places = (row["optional_failed"] or "").split(",")
+        row["optional_failed"] = ", ".join(sorted(places)) or None
     return rows[::-1]
 
 
 _NUMBERS: Final = union(select(Runlog.run_number), select(Run.run_number)).subquery("numbers")
 """A run may be in the run log alone, before its file is found; or have a file alone."""
 
+_NOWHERE: Final = literal(None, String)
 _RANK: Final = case({str(state): rank for rank, state in enumerate(_RANKS)}, value=File.state)
 _HELD: Final = (
     select(
@@ -95,10 +101,14 @@ _HELD: Final = (
         _RANK.label("rank"),
         literal(1).label("files"),
         File.size_bytes.label("size_bytes"),
+        _NOWHERE.label("place"),
     ),
-    select(File.run_number, literal(0), literal(0), literal(0))
+    select(File.run_number, literal(0), literal(0), literal(0), _NOWHERE)
     .join(Replica, Replica.file_id == File.id)
-    .where(Replica.state == State.FAILED),
+    .where(Replica.state == State.FAILED, Replica.required),
+    select(File.run_number, literal(len(_RANKS)), literal(0), literal(0), Replica.place)
+    .join(Replica, Replica.file_id == File.id)
+    .where(Replica.state == State.FAILED, ~Replica.required),
 )
 
 
@@ -111,6 +121,7 @@ def _query(wanted: RunFilter) -> Select[Any]:
             func.min(held.c.rank).label("state"),
             func.sum(held.c.files).label("files"),
             func.sum(held.c.size_bytes).label("size_bytes"),
+            func.group_concat(held.c.place.distinct()).label("optional_failed"),
         )
         .group_by(held.c.run_number)
         .subquery("sums")
@@ -131,6 +142,7 @@ def _query(wanted: RunFilter) -> Select[Any]:
             func.coalesce(sums.c.files, 0).label("files"),
             func.coalesce(sums.c.size_bytes, func.nullif(Runlog.file_size, -1)).label("size_bytes"),
             sums.c.state,
+            sums.c.optional_failed,
         )
         .select_from(_NUMBERS)
         .outerjoin(Runlog, Runlog.run_number == _NUMBERS.c.run_number)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # an extra of whoever wants it
     import pandas
 
 VARIABLE: Final = "CYGNO_STAGER_CATALOG"
-_TEXTS: Final = {"tag", "note", "quality", "state"}
+_TEXTS: Final = {"tag", "note", "quality", "state", "optional_failed"}
 
 
 def open_runs(catalog: str | os.PathLike[str] | None = None) -> "Runs":

@@ -8,9 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from stager.runquery import MORE_COLUMNS, RUNLOG_COLUMNS
-from stager.status import shown_size
+from stager.status import STATE_COLORS, shown_size, shown_state
 
-_STATE_COLORS: Final = {"catalogued": "green", "replicated": "green", "failed": "red"}
 _QUALITY_COLORS: Final = {"good": "green", "warning": "yellow", "troubled": "red", "bad": "red"}
 _STORAGE: Final = {-1: "no", 0: "written", 1: "yes", 2: "removed"}
 
@@ -37,11 +36,11 @@ def runs_table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
             kind_of(row),
             escape(row["run_description"] or ""),
             shown_size(row["size_bytes"]) if row["size_bytes"] is not None else "",
-            _colored(row["state"] or "-", _STATE_COLORS),
+            _colored(row["state"] or "-", STATE_COLORS),
             _storage(row["storage_cloud_status"]),
             _storage(row["storage_tape_status"]),
             _colored(row["quality"] or "", _QUALITY_COLORS),
-            escape(row["note"] or ""),
+            escape(_note(row)),
         )
     return table
 
@@ -51,19 +50,20 @@ def run_tables(found: Mapping[str, Any]) -> list[Table]:
     run = found["run"]
     tables = [_pairs_table(f"run {run['run_number']}", run)]
     files = Table(
-        "file", "size", "local", "place", "state", "object", "verified", "why", title="files"
+        "file", "size", "state", "place", "copy", "object", "verified", "why", title="files"
     )
     transfers = Table(
         "file", "place", "try", "start", "duration", "sent", "rate", "outcome", title="transfers"
     )
     for file in found["files"]:
         rows = file["replicas"] or [None]
+        state = shown_state(file["state"], file["truncated"])
         for index, replica in enumerate(rows):
             first = index == 0
             files.add_row(
                 file["name"] if first else "",
                 shown_size(file["size_bytes"]) if first else "",
-                _colored(file["state"], _STATE_COLORS) if first else "",
+                _colored(state, STATE_COLORS) if first else "",
                 *(_replica_cells(replica) if replica else ("", "", "", "")),
                 escape((replica or {}).get("reason") or (file["reason"] if first else "") or ""),
             )
@@ -80,6 +80,12 @@ def run_tables(found: Mapping[str, Any]) -> list[Table]:
     for table in tables:
         table.title_justify = "left"
     return tables
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    """Return what is not as it should be, also where nothing that is required is concerned."""
+    places = row["optional_failed"]
+    return "; ".join(filter(None, (row["note"], places and f"failed at optional {places}")))
 
 
 def kind_of(row: Mapping[str, Any]) -> str:
@@ -113,7 +119,7 @@ def _replica_cells(replica: Mapping[str, Any]) -> tuple[str, str, str, str]:
     verified = replica["verified_at"]
     return (
         replica["place"],
-        _colored(replica["state"], _STATE_COLORS),
+        _colored(replica["state"], STATE_COLORS),
         replica["object_key"] or "",
         f"{verified.astimezone():%Y-%m-%d %H:%M} by {replica['verified_by']}" if verified else "",
     )

@@ -15,7 +15,7 @@ from stager.claims import is_dead, shown
 from stager.models import File, Replica, Run, State
 from stager.settings import CLOUD
 
-_COLORS: Final[dict[str, str]] = {
+STATE_COLORS: Final[dict[str, str]] = {
     State.CATALOGUED: "green",
     State.VERIFIED: "green",
     State.REPLICATED: "green",
@@ -99,7 +99,7 @@ _ROWS_IN_TABLE: Final = 300
 def show(runs: list[Run], catalog_url: str, console: Console) -> None:
     """Print one line a file: where it is, why it failed, when it is tried again."""
     places, rows = _rows(runs)
-    titles = ["run", "events", "file", "size", "local", *places, "object", "note"]
+    titles = ["run", "events", "file", "size", "state", *places, "object", "note"]
     title = f"run catalog {catalog_url}"
     if console.is_terminal and len(rows) <= _ROWS_IN_TABLE:
         console.print(_table(title, titles, rows))
@@ -127,7 +127,7 @@ def _rows(runs: list[Run]) -> tuple[list[str], list[list[str]]]:
                     str(run.trigger_events) if first and run.trigger_events is not None else "",
                     file.name,
                     shown_size(file.size_bytes),
-                    _local(file),
+                    shown_state(file.state, file.truncated),
                     *(at[place].state if place in at else "" for place in places),
                     ", ".join(keys),
                     "; ".join(why for why in whys if why),
@@ -174,19 +174,21 @@ def shown_size(size_bytes: int) -> str:
     return f"{size:.2f} TB"
 
 
+def shown_state(state: str, truncated: bool) -> str:
+    """Return the state of a file, in the catalog's words, as all commands show it.
+
+    >>> shown_state("catalogued", True)
+    'catalogued (truncated)'
+    """
+    return f"{state} (truncated)" if truncated else state
+
+
 def _ordered(run: Run) -> list[File]:
     return sorted(run.files, key=lambda file: (file.kind != "raw", file.name))
 
 
-def _local(file: File) -> str:
-    # Of the local file itself, its copies apart: it was read, or is gone.
-    is_read = file.state in (State.CATALOGUED, State.REPLICATED)
-    state = str(State.HASHED) if is_read else file.state
-    return f"{state} (truncated)" if file.truncated else state
-
-
 def _colored(cell: str) -> str:
-    color = _COLORS.get(cell.removesuffix(" (truncated)"))
+    color = STATE_COLORS.get(cell.removesuffix(" (truncated)"))
     return f"[{color}]{cell}[/{color}]" if color else escape(cell)
 
 

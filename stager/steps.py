@@ -227,10 +227,10 @@ class Steps:
                     replica.object_bytes, replica.checksum = found.object_bytes, found.checksum
                 clear_scratch(replica, scratch)
                 _await_md5(md5, job)
-                self.ledger.commit_catalogued(replica.id)
+                state = self.ledger.commit_catalogued(replica.id)
                 reached("catalogue-done")
                 replica.state = State.CATALOGUED
-                return outcome_of(file, State.CATALOGUED, replicas=[replica])
+                return outcome_of(file, state, replicas=[replica])
             except OSError as error:
                 reason = f"{error.strerror}: {error.filename}"
                 replica = self.ledger.commit_failed(replica, reason, sent_bytes=job.sent_bytes)

@@ -18,7 +18,7 @@ from stager.errors import ConfigurationError, StagerError
 from stager.masking import log_to_stderr
 from stager.once import as_json as once_json
 from stager.once import complaints, stage_once
-from stager.outcome import STAGED, WAITING, Pass
+from stager.outcome import WAITING, Pass
 
 
 @grouped
@@ -28,7 +28,7 @@ def once(
 ) -> None:
     """Stage every completed run that is not staged yet, then end.
 
-    Exit code 1 if a file could not be staged; run it again when the cause is mended.
+    Exit code 1 if a file did not get to one of its places; run it again when the cause is mended.
 
     Examples:
 
@@ -60,7 +60,7 @@ def _report_once(result: Pass, catalog_url: str, error: str, as_json: bool) -> N
     if as_json:
         typer.echo(json.dumps(once_json(result, catalog_url, error)))
     else:
-        staged, waiting = result.count(*STAGED), result.count(WAITING)
+        staged, waiting = result.staged, result.count(WAITING)
         if not lines or staged:
             typer.echo(f"{count_of_files(staged)} staged, {waiting} waiting; catalog {catalog_url}")
         for outcome in result.outcomes:

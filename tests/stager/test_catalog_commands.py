@@ -84,6 +84,12 @@ def fill(url: str) -> None:
             for index, state in enumerate(states):
                 path = Path(f"/data/run{number:05}.{index}")
                 add_file(session, path, number, state=state, size_bytes=1_000_000)
+        for index, places in enumerate((["tape"], ["tape", "nas"])):
+            file = add_file(session, Path(f"/data/run00002.{index}"), 2)
+            for place in places:
+                copy = Replica(place=place, kind="command", state=State.FAILED, required=False)
+                copy.updated_at = now()
+                file.replicas.append(copy)
         failed = Replica(place="cloud", kind="s3", state=State.FAILED, updated_at=now())
         failed.reason, failed.object_key = "server [down]", "LNGS/run00005.mid"
         add_file(session, Path("/data/run00005.mid"), 5, replicas=[failed])
@@ -159,6 +165,15 @@ def test_a_row_tells_cygnos_columns_and_more(filled: str) -> None:
         "tag": "LNGS",
     }
     assert {key: run[key] for key in expected} == expected
+
+
+def test_a_failure_at_an_optional_place_is_noted_and_fails_no_run(filled: str) -> None:
+    runs = {run["run_number"]: run for run in ask(filled, "list", "--runs", "2-5")["runs"]}
+    assert (runs[2]["state"], runs[2]["optional_failed"]) == ("catalogued", "nas, tape")
+    assert (runs[2]["files"], runs[2]["size_bytes"]) == (2, 2_000_000)
+    assert (runs[5]["state"], runs[5]["optional_failed"]) == ("failed", None)
+    with open_runs(filled) as opened:
+        assert list(opened.array(first=2, last=3)["optional_failed"]) == ["nas, tape", ""]
 
 
 def test_tables_are_for_people(filled: str) -> None:

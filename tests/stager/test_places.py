@@ -13,14 +13,14 @@ from stager.catalog import Catalog
 from stager.crash import COMMAND_STEPS, COPY_STEPS
 from stager.findings import Finding
 from stager.models import File, Replica, Run, State, now
-from stager.once import complaints
+from stager.once import as_json, complaints
 from stager.probes import check_place
 from stager.settings import CLOUD
 from tests.conftest import free_port
 from tests.stager.conftest import make_folder
 from tests.stager.mariadb import MariaDb
 from tests.stager.runs import write_run
-from tests.stager.staging import NAME, Folder, crc_of, replicas
+from tests.stager.staging import NAME, Folder, crc_of, replicas, run_command
 from tests.stager.tape import Tape, configure_places
 
 
@@ -30,7 +30,7 @@ def test_a_file_reaches_all_its_places(
     configure_places(folder, tape=tape.settings(), nas={"kind": "folder", "folder": str(second)})
     path = folder.add(data / NAME)
     outcome = folder.stage().outcomes[0]
-    assert outcome.state == State.CATALOGUED
+    assert outcome.state == State.REPLICATED
     assert [place["place"] for place in outcome.places] == ["cloud", "tape", "nas"]
     assert outcome.object_key == folder.key(NAME)
     for content in (
@@ -60,17 +60,53 @@ def test_an_optional_place_that_fails_keeps_nothing_up(
     configure_places(folder, tape=tape.settings(required=False))
     tape.break_(fail=["put"])
     folder.add(data / NAME)
-    (line,) = complaints(folder.stage())
+    result = folder.stage()
+    (line,) = complaints(result)
     assert line.startswith(f"run 1104, {NAME} at tape: place tape: {folder.key(NAME)}: ")
     assert "the robot has dropped the cartridge" in line
+    told = as_json(result, "")
+    assert (told["staged"], told["failed"], told["optional_failed"]) == (1, 0, 1)
+    assert (told["files"][0]["state"], told["files"][0]["reason"]) == ("catalogued", "")
+    assert {place["place"]: place["state"] for place in told["files"][0]["places"]} == {
+        "cloud": "catalogued",
+        "tape": "failed",
+    }
     assert folder.file(NAME).state == State.CATALOGUED
     assert (folder.runlog(1104).storage_cloud_status, folder.runlog(1104).storage_tape_status) == (
         1,
         -1,
     )
+    again = as_json(folder.stage(), "")
+    assert (again["staged"], again["failed"], again["optional_failed"]) == (0, 0, 1)
     tape.break_()
     assert complaints(folder.stage()) == []
     assert (folder.file(NAME).state, folder.runlog(1104).storage_tape_status) == ("replicated", 1)
+
+
+def test_all_commands_have_one_word_for_the_state_of_a_file(
+    folder: Folder, tape: Tape, data: Path
+) -> None:
+    configure_places(folder, tape=tape.settings(required=False))
+    tape.break_(fail=["put"])
+    folder.add(data / NAME)
+    staged = as_json(folder.stage(), "")["files"][0]["state"]
+    text = run_command(folder, "status")
+    (line,) = (line for line in text.splitlines() if NAME in line)
+    (status,) = run_command(folder, "status", "--json")["runs"][0]["files"]
+    (shown,) = run_command(folder, "catalog", "show", "1104", "--json")["files"]
+    listed = run_command(folder, "catalog", "list", "--json")["runs"][0]
+    assert {staged, status["state"], shown["state"], listed["state"]} == {"catalogued"}
+    assert line.split()[5:8] == ["catalogued", "catalogued", "failed"]
+    assert listed["optional_failed"] == "tape"
+    table = run_command(folder, "catalog", "list").replace("│", " ")
+    assert "failed at optional tape" in " ".join(table.split())
+    assert run_command(folder, "catalog", "list", "--state", "failed", "--json")["runs"] == []
+    (finding,) = (
+        check
+        for check in run_command(folder, "doctor", "--json")["checks"]
+        if check["check"] == "files"
+    )
+    assert finding["seen"] == "1 failed at optional places"
 
 
 def test_a_required_place_that_fails_keeps_the_file_open(
@@ -92,7 +128,7 @@ def test_a_place_that_is_added_later_gets_what_is_there(
     folder.add(data / NAME)
     folder.stage()
     configure_places(folder, tape=tape.settings(kinds=["raw"]))
-    assert folder.stage().outcomes[0].state == State.CATALOGUED
+    assert folder.stage().outcomes[0].state == State.REPLICATED
     assert list(tape.objects()) == [NAME]
     assert folder.file(NAME).state == State.REPLICATED
 
