@@ -140,6 +140,14 @@ class Client(Protocol):
         """
         ...
 
+    def buffer_held_by(self, buffer_handle: int) -> tuple[str, ...]:
+        """Return who held the buffer full when `send_buffer` last looked for room.
+
+        :returns: names of clients; empty if there was room, and in a real MIDAS, which does not
+            tell.
+        """
+        ...
+
     def receive_buffer(self, buffer_handle: int, into: memoryview) -> memoryview | None:
         """Copy the next requested event into `into` and return that part of it; never waits.
 

@@ -72,6 +72,10 @@ class MidasClient(MendedClient):
             raise
         return True
 
+    def buffer_held_by(self, buffer_handle: int) -> tuple[str, ...]:
+        """Return nobody: MIDAS knows who holds a buffer full, and tells no client."""
+        return ()
+
     def receive_buffer(self, buffer_handle: int, into: memoryview) -> memoryview | None:
         """Let MIDAS copy the next requested event into `into`; never wait."""
         room = into.cast("B")

@@ -151,6 +151,11 @@ class Equipment:
         self._bytes += len(event)
         return True
 
+    @property
+    def buffer_held_by(self) -> str:
+        """Who held the buffer full when an event was last sent; empty if nobody, or not known."""
+        return " and ".join(self._client.buffer_held_by(self._buffer))
+
     def reset_statistics(self) -> None:
         """Count from zero, as at begin of a run."""
         self._sent = self._bytes = 0

@@ -57,8 +57,9 @@ class OperatorReport:
         """Show how the run goes."""
         record, level = run.record, run.acquisition.ring.level
         rate = self._equipment.write_statistics()
+        held_by = self._equipment.buffer_held_by
         uncompressed, silent = run.acquisition.outbox.failure(), run.acquisition.silence()
-        self._tell_losses(record)
+        self._tell_losses(record, held_by)
         if uncompressed is not None:
             self.notice("compression failed", uncompressed)
         if silent is not None and self.failure is None:
@@ -71,6 +72,8 @@ class OperatorReport:
             return
         state = "paused" if run.is_paused else f"{rate:.1f} Hz"
         status = f"run {run.run_number}: {state}, ring {100 * level:.0f}%"
+        if held_by:
+            status += f" ({self._equipment.buffer_name} is held full by {held_by})"
         status += f", lost {record.frames_lost}"
         if record.events_incomplete:
             status += f", incomplete {record.events_incomplete}"
@@ -112,12 +115,17 @@ class OperatorReport:
     def _error(self) -> dict[str, Any]:
         return {"Last error": string_value(self.last_error, TEXT_BYTES)}
 
-    def _tell_losses(self, record: RunRecord) -> None:
+    def _tell_losses(self, record: RunRecord, held_by: str = "") -> None:
         if record.frames_lost:
-            causes = (
-                f"{record.frames_lost_by_camera} by the camera, {record.frames_lost_by_ring} by a"
-                f" full ring, {record.frames_late} late, {record.frames_unsent} unsent"
-            )
+            counts = {
+                "by the camera": record.frames_lost_by_camera,
+                "by a full ring": record.frames_lost_by_ring,
+                "late": record.frames_late,
+                "unsent": record.frames_unsent,
+            }
+            causes = ", ".join(f"{count} {cause}" for cause, count in counts.items() if count)
+            if held_by:
+                causes += f"; {held_by} holds {self._equipment.buffer_name} full"
             self.notice("frames lost", f"{record.frames_lost} frames lost: {causes}")
         if record.triggers_lost:
             each = " + ".join(map(str, record.triggers_lost_by_board))

@@ -85,6 +85,10 @@ class BufferCalls(OdbCalls):
         """Send a complete event (header included) with one copy into the buffer."""
         return self._buffer(buffer_handle).send(event, timeout_ms)
 
+    def buffer_held_by(self, buffer_handle: int) -> tuple[str, ...]:
+        """Return who held the buffer full when `send_buffer` last looked for room."""
+        return self._buffer(buffer_handle).blocked_by
+
     def receive_buffer(self, buffer_handle: int, into: memoryview) -> memoryview | None:
         """Copy the next requested event into `into` and return that part of it; never waits."""
         return self._buffer(buffer_handle).receive(into)

@@ -232,6 +232,7 @@ def test_the_ring_absorbs_what_it_holds_while_a_reader_sleeps(own: World) -> Non
     asleep_until = own.get(f"{TRIGGER}/Variables/Frames acquired") + 40
     wait_until(lambda: variable(own, "Frames acquired") >= asleep_until, 30, "40 frames more")
     assert variable(own, "Ring level %") > 0
+    wait_until(lambda: "(SYSTEM is held full by test)" in own.status, 10, "who holds it full")
     own.wait_for_events(asleep_until)  # it wakes up and takes all
     own.client.stop_run(async_flag=True)
     own.wait_for_stop()

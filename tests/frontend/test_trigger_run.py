@@ -348,6 +348,7 @@ def test_a_sleeping_reader_costs_frames_that_are_counted_never_a_stall(own: Worl
     assert own.get(f"{TRIGGER}/Variables/Ring level %") == 100
     assert own.get(f"{TRIGGER}/Variables/Send retries") > 0
     wait_until(lambda: "Trigger frames lost" in own.client.get_triggered_alarms(), 10, "an alarm")
+    assert "by a full ring; test holds SYSTEM full" in own.messages
     own.client.stop_run(async_flag=True)
     own.wait_for_stop()
     record, fids = own.record, [times.decode_fid(event) for event in own.events]
