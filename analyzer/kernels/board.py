@@ -3,13 +3,12 @@
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import F64, I32, U16, U64, Bools, Records, Row
+from analyzer.kernels.arrays import F64, I32, U8, U16, U64, Bools, Records, Row
+from analyzer.kernels.lean import lean
 from analyzer.kernels.pulses import (
     BLOCK,
-    FULL,
     SMOOTH,
     find_pulses,
-    measure_width,
     smooth,
     time_over_threshold,
 )
@@ -57,17 +56,19 @@ _i4 = np.int32
 _i8 = np.int64
 
 
-@njit(nogil=True, cache=True)
+@lean
 def _measure(
     values: U16 | I32,
-    scanned: tuple[np.int32, np.int32, int, np.int64],
+    scanned: tuple[np.int32, np.int32, np.int64, np.int64],
     scale: int,
     setup: Row,
     smoothed: U16 | I32,
     lows: I32,
     highs: I32,
+    marks: U8,
+    minima: I32,
     peaks: I32,
-    widths: F64,
+    shapes: F64,
     row: Row,
     pulses: Records,
     n: int,
@@ -94,12 +95,11 @@ def _measure(
         return n
     blocks = smooth(values, smoothed, lows, highs)
     limit = int(np.ceil(baseline - threshold)) - 1
-    over, over_sum = time_over_threshold(values, lows, blocks, limit)
+    over, over_sum = time_over_threshold(values, lows, limit)
     row.tot = over * period_ns
     row.tot_charge = (over * baseline - over_sum) * picocoulombs
     found = find_pulses(
         smoothed,
-        samples,
         lows,
         highs,
         blocks,
@@ -109,8 +109,10 @@ def _measure(
         setup.sigmas,
         setup.prominence,
         setup.width,
+        marks,
+        minima,
         peaks,
-        widths,
+        shapes,
     )
     row.n_pulses = found
     zero = 5 * baseline_sum
@@ -119,11 +121,11 @@ def _measure(
         peak, base = peaks[index, 0], peaks[index, 1]
         level = _i8(smoothed[peak])
         prominence = float(n_baseline * (_i8(base) - level))
-        full, begin, end = measure_width(smoothed, peak, zero, n_baseline, prominence, FULL)
+        half, begin, end = shapes[index, 0], shapes[index, 1], shapes[index, 2]
         first, last = int(np.ceil(begin)), int(end)
         area = _i8(0)
-        for sample in range(first, last + 1):
-            area += _i8(values[sample])
+        for value in values[first : last + 1]:
+            area += _i8(value)
         pulse = pulses[n]
         pulse.board = row.board
         pulse.trigger = row.trigger
@@ -131,8 +133,8 @@ def _measure(
         pulse.time = peak * period_ns
         pulse.height = (zero - n_baseline * level) / unit
         pulse.prominence = prominence / unit
-        pulse.half_width = widths[index] * period_ns
-        pulse.full_width = full * period_ns
+        pulse.half_width = half * period_ns
+        pulse.full_width = (end - begin) * period_ns
         pulse.charge = ((last + 1 - first) * baseline - area) * picocoulombs
         n += 1
     return n
@@ -228,7 +230,8 @@ def analyze_board(
     fixed = np.empty((channels if any_chosen else 0, samples), np.int32)
     summed, smoothed_wide = np.empty(samples, np.int32), np.empty(samples, np.int32)
     lows, highs = np.empty(samples // BLOCK + 1, np.int32), np.empty(samples // BLOCK + 1, np.int32)
-    peaks, widths = np.empty((ROOM, 2), np.int32), np.empty(ROOM)
+    marks, minima = np.empty(BLOCK, np.uint8), np.empty(BLOCK, np.int32)
+    peaks, shapes = np.empty((ROOM, 2), np.int32), np.empty((ROOM, 3))
     places = np.empty(count, np.int32)
     n_triggers = place_triggers(
         tags,
@@ -282,8 +285,10 @@ def analyze_board(
                     smoothed_wide,
                     lows,
                     highs,
+                    marks,
+                    minima,
                     peaks,
-                    widths,
+                    shapes,
                     row,
                     pulses,
                     n_pulses,
@@ -298,8 +303,10 @@ def analyze_board(
                     smoothed_wide,
                     lows,
                     highs,
+                    marks,
+                    minima,
                     peaks,
-                    widths,
+                    shapes,
                     row,
                     pulses,
                     n_pulses,
@@ -313,8 +320,10 @@ def analyze_board(
                     smoothed,
                     lows,
                     highs,
+                    marks,
+                    minima,
                     peaks,
-                    widths,
+                    shapes,
                     row,
                     pulses,
                     n_pulses,
@@ -345,8 +354,10 @@ def analyze_board(
                     smoothed_wide,
                     lows,
                     highs,
+                    marks,
+                    minima,
                     peaks,
-                    widths,
+                    shapes,
                     row,
                     pulses,
                     len(pulses),
@@ -359,7 +370,7 @@ def analyze_board(
     return n_pulses, n_triggers
 
 
-@njit(nogil=True, cache=True)
+@lean
 def _add_pmts(
     raw: U16,
     fixed: I32,

@@ -1,7 +1,7 @@
 """Pulses of a waveform: the peaks of ``scipy.signal.find_peaks``, and time over threshold.
 
-Only samples high enough to be the peak of a pulse are looked at one by one; whole blocks of the
-others are passed over by their extremes.
+Only where the waveform turns, high enough to be the peak of a pulse, are samples looked at one by
+one; all others are passed over in whole blocks, by their extremes or with SIMD.
 
 The smoothed waveform is kept as sum of five samples S. Its height above the baseline is
 ``x / (5 * n)`` with the whole number ``x = 5 * B - n * S``, where B is the sum of the n samples of
@@ -9,9 +9,9 @@ the baseline: so all comparisons are exact.
 """
 
 import numpy as np
-from numba import njit
 
-from analyzer.kernels.arrays import F64, I32, U16
+from analyzer.kernels.arrays import F64, I32, U8, U16
+from analyzer.kernels.lean import lean
 
 SMOOTH = 5
 """Samples of the moving average (CYGNO's waveform.py)."""
@@ -26,9 +26,10 @@ BLOCK = 128
 """Samples of a block, whose extremes are known."""
 
 _i4 = np.int32
+_i8 = np.int64
 
 
-@njit(nogil=True, cache=True)
+@lean
 def smooth(values: U16 | I32, smoothed: U16 | I32, lows: I32, highs: I32) -> int:
     """Sum five neighbouring samples; beyond the ends the waveform goes on with its last value.
 
@@ -49,21 +50,24 @@ def smooth(values: U16 | I32, smoothed: U16 | I32, lows: I32, highs: I32) -> int
         smoothed[i] = total
     blocks = 0
     for begin in range(0, n, BLOCK):
-        block = smoothed[begin : min(begin + BLOCK, n)]
-        low, high = block[0], block[0]
-        for i in range(block.shape[0]):
-            low = min(low, block[i])
-            high = max(high, block[i])
-        lows[blocks] = low
-        highs[blocks] = high
+        lows[blocks], highs[blocks] = _extremes(smoothed[begin : min(begin + BLOCK, n)])
         blocks += 1
     return blocks
 
 
-@njit(nogil=True, cache=True)
+@lean
+def _extremes(values: U16 | I32) -> tuple[np.int32, np.int32]:
+    """Return the lowest and the highest value."""
+    low, high = values[0], values[0]
+    for i in range(values.shape[0]):
+        low = min(low, values[i])
+        high = max(high, values[i])
+    return _i4(low), _i4(high)
+
+
+@lean
 def find_pulses(
     smoothed: U16 | I32,
-    samples: int,
     lows: I32,
     highs: I32,
     blocks: int,
@@ -73,8 +77,10 @@ def find_pulses(
     height_sigma: float,
     prominence_part: float,
     min_width: float,
+    marks: U8,
+    minima: I32,
     peaks: I32,
-    widths: F64,
+    shapes: F64,
 ) -> int:
     """Find the peaks of a smoothed waveform whose pulses go down.
 
@@ -82,10 +88,14 @@ def find_pulses(
     prominence is at least `prominence_part` of the highest value, and whose width at half
     prominence is at least `min_width`: find_peaks with height, prominence and width.
 
+    :param smoothed: (samples,) S; its `blocks` have the extremes `lows` and `highs`, see `smooth`.
+    :param marks: (BLOCK,) uint8, for own use; `minima` as well, int32.
     :param peaks: out, (room, 2) int32: sample of the peak, S at its base.
-    :param widths: out, (room,), width at `HALF` of the prominence [samples].
+    :param shapes: out, (room, 3): width at `HALF` of the prominence, begin and end of that at
+        `FULL` [samples].
     :returns: number of peaks, those without room as well.
     """
+    samples = smoothed.shape[0]
     lowest, highest = lows[0], highs[0]
     for block in range(blocks):
         lowest = min(lowest, lows[block])
@@ -96,169 +106,216 @@ def find_pulses(
     if top < threshold or top <= 0.0:
         return 0
     least = prominence_part * top
-    drop = int(least / n_baseline)
+    drop = max(int(least / n_baseline), 1)
     needed = max(threshold, least + float(zero - n_baseline * highest))
     limit = int(np.floor((zero - needed) / n_baseline)) + 1
     found = 0
     for block in range(blocks):
         if lows[block] > limit:
             continue
-        i = max(block * BLOCK, 1)
-        end = min(block * BLOCK + BLOCK, samples - 1)
-        while i < end:
-            level = smoothed[i]
-            if level > limit or smoothed[i - 1] <= level:
-                i += 1
+        first, stop = max(block * BLOCK, 1), min((block + 1) * BLOCK, samples - 1)
+        for index in range(_list_minima(smoothed, first, stop, limit, marks, minima)):
+            peak = _middle(smoothed, minima[index])
+            level = _i4(smoothed[peak])
+            if zero - n_baseline * level < threshold or not _stands_out(smoothed, peak, drop):
                 continue
-            ahead = i + 1
-            while ahead < samples - 1 and smoothed[ahead] == level:
-                ahead += 1
-            if smoothed[ahead] > level:
-                peak = (i + ahead - 1) // 2
-                height = float(zero - n_baseline * level)
-                if height >= threshold and _stands_out(smoothed, samples, peak, drop):
-                    base = min(
-                        _base_before(smoothed, lows, highs, peak),
-                        _base_after(smoothed, samples, lows, highs, blocks, peak),
-                    )
-                    prominence = float(n_baseline * (_i4(base) - _i4(level)))
-                    if prominence >= least:
-                        width, _, _ = measure_width(
-                            smoothed, peak, zero, n_baseline, prominence, HALF
-                        )
-                        if width >= min_width:
-                            if found < peaks.shape[0]:
-                                peaks[found, 0] = peak
-                                peaks[found, 1] = base
-                                widths[found] = width
-                            found += 1
-            i = ahead
+            base = min(
+                _base_before(smoothed, lows, highs, peak),
+                _base_after(smoothed, lows, highs, peak),
+            )
+            prominence = float(n_baseline * (base - level))
+            if prominence < least:
+                continue
+            half = _measure_width(smoothed, peak, peak, peak, zero, n_baseline, prominence, HALF)
+            if half[0] < min_width:
+                continue
+            if found < peaks.shape[0]:
+                inside = int(np.ceil(half[1])), int(half[2])
+                _, begin, end = _measure_width(
+                    smoothed, peak, *inside, zero, n_baseline, prominence, FULL
+                )
+                peaks[found, 0], peaks[found, 1] = peak, base
+                shapes[found, 0], shapes[found, 1], shapes[found, 2] = half[0], begin, end
+            found += 1
     return found
 
 
-@njit(nogil=True, cache=True)
-def _stands_out(smoothed: U16 | I32, samples: int, peak: int, drop: int) -> bool:
+@lean
+def _list_minima(
+    smoothed: U16 | I32, begin: int, end: int, limit: int, marks: U8, minima: I32
+) -> int:
+    """List the samples from `begin` to `end` where S has fallen, at most to `limit`, and stops to.
+
+    :param marks: (BLOCK,) uint8, for own use.
+    :param minima: out, (BLOCK,) int32, the samples.
+    :returns: number of them.
+    """
+    before, here, after = smoothed[begin - 1 :], smoothed[begin:end], smoothed[begin + 1 :]
+    most = _i4(limit)
+    marks[:] = 0
+    for i in range(here.shape[0]):
+        level = _i4(here[i])
+        marks[i] = (level <= most) & (before[i] > level) & (after[i] >= level)
+    words = marks.view(np.uint64)
+    n = 0
+    for word in range(words.shape[0]):
+        if words[word]:
+            for i in range(8 * word, 8 * word + 8):
+                minima[n] = begin + i
+                n += marks[i]
+    return n
+
+
+@lean
+def _middle(smoothed: U16 | I32, begin: int) -> int:
+    """Return the middle of equal values."""
+    rest = smoothed[begin:]
+    length = 1
+    while length < rest.shape[0] and rest[length] == rest[0]:
+        length += 1
+    return begin + (length - 1) // 2
+
+
+@lean
+def _stands_out(smoothed: U16 | I32, peak: int, drop: int) -> bool:
     """Tell whether S rises by `drop` on both sides of a peak before it is lower than there."""
     level = _i4(smoothed[peak])
     enough = level + drop
-    i = peak - 1
-    while i >= 0 and smoothed[i] >= level and smoothed[i] < enough:
+    i = peak
+    while i > 0 and level <= smoothed[i] < enough:
         i -= 1
-    if i < 0 or smoothed[i] < enough:
+    if smoothed[i] < enough:
         return False
-    i = peak + 1
-    while i < samples and smoothed[i] >= level and smoothed[i] < enough:
+    after = smoothed[peak:]
+    i = 0
+    while i < after.shape[0] - 1 and level <= after[i] < enough:
         i += 1
-    return bool(i < samples and smoothed[i] >= enough)
+    return bool(after[i] >= enough)
 
 
-@njit(nogil=True, cache=True)
+@lean
 def _base_before(smoothed: U16 | I32, lows: I32, highs: I32, peak: int) -> np.int32:
     """Return the highest S before a peak, back to where it is lower than at the peak."""
     level = _i4(smoothed[peak])
     base = level
-    i = peak - 1
-    while i >= 0 and smoothed[i] >= level:
-        if (i + 1) % BLOCK == 0 and lows[i // BLOCK] >= level:
-            base = max(base, highs[i // BLOCK])
-            i -= BLOCK
-        else:
-            base = max(base, _i4(smoothed[i]))
-            i -= 1
+    end = peak
+    while end > 0:
+        block = (end - 1) // BLOCK
+        low, high = lows[block], highs[block]
+        if end < (block + 1) * BLOCK:
+            low, high = _extremes(smoothed[block * BLOCK : end])
+        if low < level:
+            break
+        base = max(base, high)
+        end = block * BLOCK
+    while end > 0 and smoothed[end - 1] >= level:
+        base = max(base, _i4(smoothed[end - 1]))
+        end -= 1
     return base
 
 
-@njit(nogil=True, cache=True)
-def _base_after(
-    smoothed: U16 | I32, samples: int, lows: I32, highs: I32, blocks: int, peak: int
-) -> np.int32:
+@lean
+def _base_after(smoothed: U16 | I32, lows: I32, highs: I32, peak: int) -> np.int32:
     """Return the highest S after a peak, up to where it is lower than at the peak."""
     level = _i4(smoothed[peak])
     base = level
-    i = peak + 1
-    while i < samples and smoothed[i] >= level:
-        if i % BLOCK == 0 and lows[i // BLOCK] >= level:
-            base = max(base, highs[i // BLOCK])
-            i += BLOCK
-        else:
-            base = max(base, _i4(smoothed[i]))
-            i += 1
+    begin = peak
+    while begin < smoothed.shape[0]:
+        block = begin // BLOCK
+        low, high = lows[block], highs[block]
+        if begin > block * BLOCK:
+            low, high = _extremes(smoothed[begin : (block + 1) * BLOCK])
+        if low < level:
+            break
+        base = max(base, high)
+        begin = (block + 1) * BLOCK
+    rest = smoothed[begin:]
+    for i in range(rest.shape[0]):
+        if rest[i] < level:
+            break
+        base = max(base, _i4(rest[i]))
     return base
 
 
-@njit(nogil=True, cache=True)
-def measure_width(
-    smoothed: U16 | I32, peak: int, zero: int, n_baseline: int, prominence: float, part: float
+@lean
+def _measure_width(
+    smoothed: U16 | I32,
+    peak: int,
+    first: int,
+    last: int,
+    zero: int,
+    n_baseline: int,
+    prominence: float,
+    part: float,
 ) -> tuple[float, float, float]:
     """Return width and edges as ``scipy.signal.peak_widths`` does [samples].
 
     The height at which they are taken lies above both bases, so the search ends before them.
 
+    :param first: sample from which to `last` the pulse is known to be so high; `peak`, or within
+        its width at a smaller part.
     :param zero: five times the sum of the baseline.
     :param prominence: in the unit of x.
     """
     height = float(zero - n_baseline * _i4(smoothed[peak])) - prominence * part
-    last = int(np.ceil((zero - height) / n_baseline)) - 1  # x is above the height up to this S
-    i = peak
-    while smoothed[i] <= last:
-        i -= 1
-    begin = float(i)
-    here = float(zero - n_baseline * _i4(smoothed[i]))
+    limit = int(np.ceil((zero - height) / n_baseline)) - 1  # x is above the height up to this S
+    while first > 0 and smoothed[first - 1] <= limit:
+        first -= 1
+    begin = first - 1.0
+    here = float(zero - n_baseline * _i4(smoothed[first - 1]))
     if here < height:
-        begin += (height - here) / (float(zero - n_baseline * _i4(smoothed[i + 1])) - here)
-    i = peak
-    while smoothed[i] <= last:
+        begin += (height - here) / (float(zero - n_baseline * _i4(smoothed[first])) - here)
+    after = smoothed[last:]
+    i = 0
+    while after[i] <= limit:
         i += 1
-    end = float(i)
-    here = float(zero - n_baseline * _i4(smoothed[i]))
+    end = float(last + i)
+    here = float(zero - n_baseline * _i4(after[i]))
     if here < height:
-        end -= (height - here) / (float(zero - n_baseline * _i4(smoothed[i - 1])) - here)
+        end -= (height - here) / (float(zero - n_baseline * _i4(after[i - 1])) - here)
     return end - begin, begin, end
 
 
-@njit(nogil=True, cache=True)
-def time_over_threshold(values: U16 | I32, lows: I32, blocks: int, limit: int) -> tuple[int, int]:
+@lean
+def time_over_threshold(values: U16 | I32, lows: I32, limit: int) -> tuple[int, int]:
     """Count and sum the samples over threshold.
 
     They begin with `ABOVE_TO_START` in a row, and end with `BELOW_TO_STOP` in a row that are not.
+    A row is looked at from its end: where it is broken, the next one can begin.
 
     :param lows: lowest sum of five samples of each block; see `smooth`.
     :param limit: values up to this are over threshold.
     :returns: number and sum.
     """
     n = values.shape[0]
-    above, below, pending, samples, total = 0, 0, 0, 0, 0
-    is_over = False
-    i = 0
-    while i < n:
-        block = i // BLOCK
-        if not is_over and above == 0 and lows[block] > 5 * limit:
-            # Ten in a row show as sums of five: none begins here, but for the end of the block.
-            end = min((block + 1) * BLOCK, n)
-            i = max(i, end - ABOVE_TO_START)
-            if end == n or lows[block + 1] > 5 * limit:
-                i = end
-                continue
-        stop = min((block + 1) * BLOCK, n)
-        while i < stop:
-            value = values[i]
-            if value <= limit:
-                above += 1
-                below = 0
-                pending += value
-                if is_over:
-                    samples += 1
-                    total += value
-                elif above == ABOVE_TO_START:
-                    is_over = True
-                    samples += above
-                    total += pending
-            else:
-                above = 0
-                pending = 0
-                if is_over:
-                    below += 1
-                    if below == BELOW_TO_STOP:
-                        is_over = False
-            i += 1
+    samples, total = 0, 0
+    begin = 0
+    while begin + ABOVE_TO_START <= n:
+        block = (begin + 2) // BLOCK
+        if lows[block] > 5 * limit:  # a row shows as sums of five, from its third sample on
+            begin = (block + 1) * BLOCK - 2
+            continue
+        row = values[begin : begin + ABOVE_TO_START]
+        left = ABOVE_TO_START
+        while left > 0 and row[left - 1] <= limit:
+            left -= 1
+        if left > 0:
+            begin += left
+            continue
+        end = begin + ABOVE_TO_START
+        left = BELOW_TO_STOP
+        while left > 0 and end + BELOW_TO_STOP <= n:
+            row = values[end : end + BELOW_TO_STOP]
+            left = BELOW_TO_STOP
+            while left > 0 and row[left - 1] > limit:
+                left -= 1
+            end += left
+        if left > 0:
+            end = n
+        over = values[begin:end]
+        for sample in range(over.shape[0]):
+            is_over = over[sample] <= limit
+            samples += is_over
+            total += is_over * _i8(over[sample])
+        begin = end
     return samples, total

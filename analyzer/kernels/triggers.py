@@ -4,13 +4,14 @@ import numpy as np
 from numba import njit
 
 from analyzer.kernels.arrays import I32, U64, Records, Row
+from analyzer.kernels.lean import lean
 
 MATCH_NS = 5000.0
 """Boards whose numbers of triggers differ: tags this near are of one trigger. Triggers come no
 closer than the veto, 10 us and more at LNGS (``cygno.md`` 7.2)."""
 
 
-@njit(nogil=True, cache=True)
+@lean
 def unwrap(ticks: np.int64, tick_ns: float, wrap_ns: float, expected_ns: float) -> float:
     """Return the time of a tag whose counter may have rolled over [ns].
 
@@ -23,7 +24,7 @@ def unwrap(ticks: np.int64, tick_ns: float, wrap_ns: float, expected_ns: float) 
     return time_ns
 
 
-@njit(nogil=True, cache=True)
+@lean
 def place_triggers(
     tags: U64,
     low_mask: int,
@@ -87,7 +88,7 @@ def place_triggers(
     return n
 
 
-@njit(nogil=True, cache=True)
+@lean
 def sum_pmts(
     rows: Records,
     first_row: int,

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from analyzer.kernels.arrays import I32, U8, U16, Bools
+from analyzer.kernels.lean import lean
 
 SCALE = 32
 """Steps of one ADC count in corrected waveforms."""
@@ -20,25 +21,24 @@ _i4 = np.int32
 _i8 = np.int64
 
 
-@njit(nogil=True, cache=True)
+@lean
 def sum_baseline(values: U16 | I32, n_baseline: int) -> tuple[np.int64, np.int64]:
     """Return sum and sum of squares of the first samples, about the first one of them."""
-    first = _i8(values[0])
-    total = _i8(0)
-    squares = _i8(0)
+    first = _i4(values[0])
+    total, squares = _i8(0), _i8(0)
     for sample in range(n_baseline):
-        value = _i8(values[sample]) - first
+        value = _i8(_i4(_i4(values[sample]) - first))  # a product of 32 bits takes less than of 64
         total += value
         squares += value * value
     return total, squares
 
 
-@njit(nogil=True, cache=True)
-def scan(values: U16 | I32) -> tuple[np.int32, np.int32, int, np.int64]:
+@lean
+def scan(values: U16 | I32) -> tuple[np.int32, np.int32, np.int64, np.int64]:
     """Return lowest and highest value, the first sample of the lowest, and the sum of all."""
     samples = values.shape[0]
     lowest, highest, total = _i4(values[0]), _i4(values[0]), _i8(0)
-    block_of_lowest = 0
+    block_of_lowest = _i8(0)
     for begin in range(0, samples, _BLOCK):
         block = values[begin : min(begin + _BLOCK, samples)]
         low, high, part = _i4(block[0]), _i4(block[0]), _i4(0)
@@ -49,13 +49,14 @@ def scan(values: U16 | I32) -> tuple[np.int32, np.int32, int, np.int64]:
             part = _i4(part + value)
         if low < lowest:
             lowest = low
-            block_of_lowest = begin
+            block_of_lowest = _i8(begin)
         highest = max(highest, high)
         total += part
-    sample = block_of_lowest
-    while values[sample] != lowest:
-        sample += 1
-    return lowest, highest, sample, total
+    block = values[block_of_lowest : block_of_lowest + _BLOCK]
+    place = _i4(_BLOCK)
+    for sample in range(block.shape[0]):  # all of them: without a way out, SIMD is used
+        place = min(place, _i4(sample) if _i4(block[sample]) == lowest else _i4(_BLOCK))
+    return lowest, highest, block_of_lowest + place, total
 
 
 @njit(nogil=True, cache=True)

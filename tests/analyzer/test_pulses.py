@@ -21,12 +21,11 @@ def smooth(values):
 
 
 def find(values, baseline, n_baseline, noise, *, part=PROMINENCE, width=WIDTH, room=64):
-    """Return peaks, all that were found, and x: heights in units of 1 / (5 * n_baseline)."""
+    """Return peaks, shapes, all that were found, x: heights in units of 1 / (5 * n_baseline)."""
     smoothed, lows, highs, n = smooth(values)
-    peaks, widths = np.empty((room, 2), np.int32), np.empty(room)
+    peaks, shapes = np.empty((room, 2), np.int32), np.empty((room, 3))
     found = pk.find_pulses(
         smoothed,
-        len(values),
         lows,
         highs,
         n,
@@ -36,11 +35,14 @@ def find(values, baseline, n_baseline, noise, *, part=PROMINENCE, width=WIDTH, r
         HEIGHT,
         part,
         width,
+        np.empty(pk.BLOCK, np.uint8),
+        np.empty(pk.BLOCK, np.int32),
         peaks,
-        widths,
+        shapes,
     )
-    assert (widths[: min(found, room)] >= width).all()
-    return peaks[: min(found, room)], found, 5 * baseline - n_baseline * smoothed.astype(np.int64)
+    assert (shapes[:found, 0] >= width).all()
+    x = 5 * baseline - n_baseline * smoothed.astype(np.int64)
+    return peaks[:found], shapes[:found], found, x
 
 
 @pytest.mark.parametrize("samples", [5, 6, 63, 64, 65, 200])
@@ -77,7 +79,7 @@ def test_peaks_are_those_of_scipy(seed, n_pulses, samples, part, width, dtype):
     values = np.rint(np.clip(values, 0, None)).astype(dtype)
     n_baseline = int(random.integers(1, 101))
     baseline, noise = int(3500 * n_baseline + random.integers(-50, 50)), 4.0
-    peaks, found, x = find(values, baseline, n_baseline, noise, part=part, width=width)
+    peaks, shapes, found, x = find(values, baseline, n_baseline, noise, part=part, width=width)
     top, threshold = float(x.max()), HEIGHT * noise * 5 * n_baseline
     if top < threshold:
         assert not found
@@ -87,13 +89,9 @@ def test_peaks_are_those_of_scipy(seed, n_pulses, samples, part, width, dtype):
     assert peaks[:, 0].tolist() == expected.tolist()
     bases = 5 * baseline - n_baseline * peaks[:, 1].astype(np.int64)
     np.testing.assert_array_equal(heights[expected] - bases, facts["prominences"])
-    smoothed = smooth(values)[0]
-    for rel in (pk.HALF, pk.FULL):
-        widths, _, begins, ends = peak_widths(heights, expected, rel_height=rel)
-        for index, peak in enumerate(expected):
-            prominence = float(facts["prominences"][index])
-            got = pk.measure_width(smoothed, peak, 5 * baseline, n_baseline, prominence, rel)
-            np.testing.assert_allclose(got, (widths[index], begins[index], ends[index]), rtol=1e-12)
+    half_widths = peak_widths(heights, expected, rel_height=pk.HALF)[0]
+    _, _, begins, ends = peak_widths(heights, expected, rel_height=pk.FULL)
+    np.testing.assert_allclose(shapes.T, (half_widths, begins, ends), rtol=1e-12)
 
 
 def slow_time_over_threshold(values, limit):
@@ -123,8 +121,8 @@ def test_blocks_that_are_passed_over_hold_no_time_over_threshold(stretches):
     values = np.concatenate(parts).astype(np.uint16)
     if len(values) < pk.SMOOTH:
         return
-    _, lows, _, blocks = smooth(values)
-    got = pk.time_over_threshold(values, lows, blocks, 3450)
+    _, lows, _, _ = smooth(values)
+    got = pk.time_over_threshold(values, lows, 3450)
     assert got == slow_time_over_threshold(values, 3450)
 
 
@@ -136,14 +134,14 @@ def test_time_over_threshold_begins_after_ten_and_ends_after_five(lengths, expec
     parts = [np.full(40, 3500)]
     parts += [np.full(abs(n), 3400 if n > 0 else 3500) for n in lengths]
     values = np.concatenate([*parts, np.full(40, 3500)]).astype(np.uint16)
-    _, lows, _, blocks = smooth(values)
-    assert pk.time_over_threshold(values, lows, blocks, 3490) == (expected, 3400 * expected)
+    _, lows, _, _ = smooth(values)
+    assert pk.time_over_threshold(values, lows, 3490) == (expected, 3400 * expected)
 
 
 def test_peaks_without_room_are_counted():
     values = np.full(600, 3500, np.uint16)
     for middle in (100, 250, 400):
         values[middle - 10 : middle + 10] -= 300
-    peaks, found, _ = find(values, 3500, 1, 2.0, room=2)
+    peaks, _, found, _ = find(values, 3500, 1, 2.0, room=2)
     assert len(peaks) == 2
     assert found == 3
