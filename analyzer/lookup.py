@@ -5,12 +5,14 @@ that fits but for the exposure; else an estimate from the run's own first frame 
 are the same online and from file.
 
 What shape a run's frames have is not up to its first frame alone: the pedestal that was given says
-it, else the crop settings in the ODB, else the nearest earlier pedestal of the camera. A frame of
-another shape is left out; a second one of that shape in a row shows that it is the run's.
+it, else the crop settings in the ODB, else the nearest earlier pedestal of the camera. An event
+with a frame of another shape waits for the next one: a second frame of that shape in a row shows
+that it is the run's, and both are analyzed; else the first is left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,8 @@ from rawdata.event import Event
 Tell = Callable[[str, bool], object]
 """``tell(text, is_error)``: say something to a person."""
 
+More = TypeVar("More")
+
 
 class PedestalLookup:
     """Finds pedestals and keeps the last one ready, since runs in a row share it.
@@ -41,27 +45,73 @@ class PedestalLookup:
         self._ready: dict[int, tuple[Pedestal, AnalyzerSettings, Levels]] = {}
         self._doubtful: dict[int, tuple[int, tuple[int, int]]] = {}
 
-    def equip(self, analysis: RunAnalysis, event: Event, index: int, tell: Tell) -> None:
+    def equipped(
+        self, analysis: RunAnalysis, events: Iterable[tuple[Event, int, More]], tell: Tell
+    ) -> Iterator[tuple[Event, int, More]]:
+        """Yield the trigger events of a run in their order, once each can be analyzed.
+
+        :param events: event, its index in the run, and what else goes with it.
+        :raises PedestalError: if the pedestal file that was given does not fit.
+        """
+        held: tuple[Event, int, More] | None = None
+        for item in events:
+            if held is not None:
+                self.equip(analysis, held[0], held[1], tell, following=item[0])
+                yield held
+                held = None
+            if self.equip(analysis, item[0], item[1], tell, may_wait=True):
+                yield item
+            else:
+                held = item
+        if held is not None:
+            self.equip(analysis, held[0], held[1], tell)
+            yield held
+
+    def equip(
+        self,
+        analysis: RunAnalysis,
+        event: Event,
+        index: int,
+        tell: Tell,
+        *,
+        following: Event | None = None,
+        may_wait: bool = False,
+    ) -> bool:
         """Give a pedestal to each camera of an event that has none yet.
 
         :param index: the event's index in the run, which an estimate names as its source.
+        :param following: the event after it.
+        :param may_wait: leave what only `following` can settle until it is there.
+        :returns: False if that is to be waited for; call again with `following`, or with neither
+            where there is none.
         :raises PedestalError: if the pedestal file that was given does not fit.
         """
+        run, is_settled = analysis.conditions.run, True
         for camera, frame in analysis.cameras_without_pedestal(event).items():
-            doubt = self._doubt(analysis, camera, (frame.shape[0], frame.shape[1]))
+            shape = (frame.shape[0], frame.shape[1])
+            doubt = self._doubt(analysis, camera, shape)
+            if doubt and following is not None:
+                after = analysis.cameras_without_pedestal(following).get(camera)
+                doubt = "" if after is not None and after.shape == shape else doubt
+            elif doubt and may_wait:
+                is_settled = False
+                continue
+            self._doubtful.pop(camera, None)
             if doubt:
-                tell(f"run {analysis.conditions.run}, event {index}: {doubt}", True)
+                self._doubtful[camera] = run, shape
+                tell(f"run {run}, event {index}: {doubt}", True)
                 continue
             pedestal = self._pedestal(analysis, camera, frame, index, tell)
             levels = self._levels(camera, pedestal, analysis.settings)
             if levels.vignetting.unusable:
                 tell(
-                    f"run {analysis.conditions.run}: vignetting map {levels.vignetting.source}: "
+                    f"run {run}: vignetting map {levels.vignetting.source}: "
                     f"{levels.vignetting.unusable} blocks are not finite or have no response: "
                     "energies there are not corrected",
                     True,
                 )
             analysis.set_pedestal(camera, levels)
+        return is_settled
 
     def require_use(self, analysis: RunAnalysis) -> None:
         """Make sure that a pedestal that was given fitted a frame of the run, if it had any.
@@ -76,16 +126,14 @@ class PedestalLookup:
 
     def _doubt(self, analysis: RunAnalysis, camera: int, shape: tuple[int, int]) -> str:
         """Return why a frame may not be one of the run's; empty if nothing speaks against it."""
-        run = analysis.conditions.run
+        last = self._doubtful.get(camera)
         expected, who = self._expected_shape(analysis, camera, shape)
-        last = self._doubtful.pop(camera, None)
-        if expected is None or expected == shape or last == (run, shape):
+        if expected is None or expected == shape or last == (analysis.conditions.run, shape):
             return ""
-        self._doubtful[camera] = run, shape
         return (
             f"camera {camera} has a frame of {shape[0]}x{shape[1]} pixels, not "
-            f"{expected[0]}x{expected[1]} as {who}: it is left out; if the next one is like it, "
-            "all are taken to be"
+            f"{expected[0]}x{expected[1]} as {who}, and no second one like it follows: it is "
+            "left out"
         )
 
     def _expected_shape(

@@ -144,10 +144,10 @@ def _find(
 ) -> Event:
     """Return a trigger event; the pedestal is that of the whole run, from its first events on."""
     count = 0
-    for event in file:
-        if is_trigger_event(event.event_id):
-            lookup.equip(analysis, event, count, tell)
-            if count == index:
-                return event
-            count += 1
+    triggers = (event for event in file if is_trigger_event(event.event_id))
+    numbered = ((event, number, None) for number, event in enumerate(triggers))
+    for event, number, _ in lookup.equipped(analysis, numbered, tell):
+        if number == index:
+            return event
+        count += 1
     raise RunDataError(f"{source} has no event {index}; it has {count} events, from 0")

@@ -76,7 +76,10 @@ class OnlineRun:
         self.lookup_folders = lookup.folders
         self._lookup = lookup
         self._slots = slots
-        self._equipping: Future[None] | None = None
+        self._equipping: Future[bool] | None = None
+        self._waits_for_next: int | None = None
+        """Index of an event that is held until the next one says which shape frames have."""
+        self._is_over = False
         self._pending: deque[tuple[Event, int, Slot, Rows]] = deque()
         attributes = begin_attributes(analysis.conditions, analysis.settings, "SYSTEM buffer")
         self.writer = BackgroundWriter(output, attributes)
@@ -137,15 +140,20 @@ class OnlineRun:
         if self._equipping is None:
             if not self.analysis.cameras_without_pedestal(event):
                 return True
+            following = self._pending[1][0] if len(self._pending) > 1 else None
+            may_wait = following is None and not self._is_over
+            if may_wait and self._waits_for_next == index:
+                return False
             # Reading a pedestal takes a second: not in the thread that answers transitions.
-            self._equipping = self._helper.submit(
-                self._lookup.equip, self.analysis, event, index, self._tell
-            )
+            equip = partial(self._lookup.equip, following=following, may_wait=may_wait)
+            self._equipping = self._helper.submit(equip, self.analysis, event, index, self._tell)
         if not self._equipping.done():
             return False
         equipping, self._equipping = self._equipping, None
         try:
-            equipping.result()
+            if not equipping.result():
+                self._waits_for_next = index
+                return False
         except (AnalyzerError, OSError) as error:
             self._tell(f"run {self.run}: no pedestal: {error}", True)
         return True
@@ -179,6 +187,7 @@ class OnlineRun:
 
     def finish_work(self) -> None:
         """Wait for all events that came in; then only `counts` and `writer` are of use."""
+        self._is_over = True
         while self._pending or len(self._pipeline):
             self.wait(0.1)
         self.close()

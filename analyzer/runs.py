@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -219,6 +219,7 @@ class _Reader:
         progress: Progress,
     ) -> None:
         counts = self.summary.counts
+        triggers = self._triggers(pedestal, tell)
 
         def take(result: EventResult) -> None:
             for problem in result.problems:
@@ -228,6 +229,21 @@ class _Reader:
             writer.append(result.rows)
             progress(counts.analyzed, self.file.bytes_read / max(self.file.file_bytes, 1))
 
+        for event, index, slow in lookup.equipped(self.analysis, triggers, tell):
+            for result in pipeline.make_room():
+                take(result)
+            pipeline.submit(functools.partial(self._analyze, event, index, slow))
+        for result in pipeline.rest():
+            take(result)
+
+    def _triggers(
+        self, pedestal: PedestalRun | None, tell: Tell
+    ) -> Iterator[tuple[Event, int, Rows]]:
+        """Yield trigger events with their index and the slow control before them.
+
+        All other events are taken note of; a damage ends the file and is kept.
+        """
+        counts = self.summary.counts
         try:
             for event in self.file:
                 self.crc = crc32c(event.raw, self.crc)
@@ -244,20 +260,15 @@ class _Reader:
                         tell(f"run {self.summary.run}: {trouble}", True)
                 if not is_trigger_event(event.event_id):
                     continue
-                for result in pipeline.make_room():
-                    take(result)
-                lookup.equip(self.analysis, event, counts.seen, tell)
-                slow = self.analysis.slow.rows_before(counts.seen)
-                pipeline.submit(functools.partial(self._analyze, event, counts.seen, slow))
                 counts.seen += 1
                 self.end_time = event.timestamp
+                index = counts.seen - 1
+                yield event, index, self.analysis.slow.rows_before(index)
             self.summary.damage = stream_problem(self.summary.source, self.crc, self.bytes)
         except RunFileError as error:
             self.summary.damage = str(error)
         except RawDataError as error:  # the sidecar is no good, which says nothing of the file
             tell(str(error), True)
-        for result in pipeline.rest():
-            take(result)
 
     def _end(self, event: Event, tell: Tell) -> None:
         """Take the ODB dump at end of run."""

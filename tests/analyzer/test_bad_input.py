@@ -91,11 +91,26 @@ def test_two_frames_of_a_shape_are_the_runs_whatever_the_pedestal_is_of(command,
     code, said, flags, _ = analyze(command, write_run(tmp_path, 9, small))
     assert code == 0
     estimated = EventFlag.FALLBACK_PEDESTAL
-    assert [flag & (estimated | EventFlag.BAD_FRAME) for flag in flags] == [
-        EventFlag.BAD_FRAME,
-        *[estimated] * 3,
-    ]
+    assert [flag & (estimated | EventFlag.BAD_FRAME) for flag in flags] == [estimated] * 4
     assert "no earlier pedestal fits camera 0 (64x64, 0.3 s)" in said
+    assert "estimated from event 0 of run 9" in said
+
+
+def test_an_earlier_pedestal_that_fits_serves_all_events(command, scene, tmp_path):
+    small = make_scene((64, 64))
+    write_pedestals(tmp_path / pedestal_name(5), {0: small.pedestal})
+    light = small.light()
+    add_spot(light, 30, 40, 8000)
+    events = [make_event(serial, {0: small.frame(light)}) for serial in range(3)]
+    code, _, flags, clusters = analyze(command, write_run(tmp_path, 9, events))
+    assert (code, flags, clusters) == (0, [EventFlag(0)] * 3, [0, 1, 2])
+
+
+def test_of_a_single_event_nobody_knows_whether_its_frame_is_the_runs(command, scene, tmp_path):
+    small = make_event(0, {0: scene.frame()[:64, :64]})
+    code, said, flags, _ = analyze(command, write_run(tmp_path, 9, [small]))
+    assert (code, flags) == (0, [EventFlag.BAD_FRAME])
+    assert "and no second one like it follows: it is left out" in said
 
 
 def test_crop_settings_say_which_frames_are_the_runs(command, scene, tmp_path):

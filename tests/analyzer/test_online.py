@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analyzer.dtypes import EventFlag
 from analyzer.online import CLIENT_NAME
+from analyzer.pedestal_files import pedestal_name, write_pedestals
 from analyzer.results import open_results
 from analyzer.summary import read_summary, summary_path
 from experiment.constants import STATE_STOPPED, TR_START
@@ -74,6 +76,20 @@ def test_pedestal_run_makes_the_pedestal_that_the_next_run_uses(bench, tmp_path)
         assert not results["events"]["flags"].any()
         assert len(results["clusters"]) == 10
     bench.require_same_as_file(later, tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_frames_of_another_size_than_the_nearest_pedestals(bench, tmp_path, count):
+    last = bench.client.odb_get("/Runinfo/Run number")
+    nearest = bench.folder / "data" / pedestal_name(last)
+    write_pedestals(nearest, {0: make_scene((96, 96), seed=3).pedestal})
+    small = make_scene((64, 64))
+    run, record = bench.take([make_event(n, {0: small.frame()}) for n in range(count)])
+    assert (record["Events analyzed"], record["Completed from file"]) == (count, False)
+    with open_results(bench.reco(run)) as results:
+        bad = results["events"]["flags"] & np.uint16(EventFlag.BAD_FRAME) != 0
+    assert bad.tolist() == [count == 1] * count  # of one frame alone nobody knows
+    bench.require_same_as_file(run, tmp_path)
 
 
 def test_events_that_were_overwritten_unread_are_completed_from_file(bench, tmp_path):
