@@ -74,9 +74,9 @@ def dump(
 
       cygno-rawdata dump run00042.mid
 
-      cygno-rawdata dump run00042.mid --event 1
+      cygno-rawdata dump run00042.mid --event 4
 
-      cygno-rawdata dump run00042.mid --event 1 --bank DGH0
+      cygno-rawdata dump run00042.mid --event 4 --bank DGH0
 
       cygno-rawdata dump run00042.mid --bank CAM0
     """

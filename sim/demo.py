@@ -48,7 +48,7 @@ def where_to_look(folder: Path, results: list[RunResult]) -> None:
     console.print("\n[bold]Where to look[/bold]")
     for command, what in (
         (f".venv/bin/cygno-rawdata check {shown}/data/run*.mid*", "is every file whole?"),
-        (f".venv/bin/cygno-rawdata dump {file} --event 0", "what is in an event?"),
+        (f".venv/bin/cygno-rawdata dump {file}", "what is in each event?"),
         (f".venv/bin/cygno-rawdata odb {file} /Configurations", "how was the run taken?"),
         (f".venv/bin/cygno-stager status --experiment {shown}", "is every run in S3?"),
         (f".venv/bin/cygno-sim serve --output {shown}", "run it yourself, in a browser"),

@@ -201,6 +201,9 @@ def serve(
 ) -> None:
     """Keep the experiment up for operators until Ctrl-C.
 
+    Camera, rate and compression are those of a new folder; an experiment that is there already
+    has the settings it was left with.
+
     Example:
 
       cygno-sim serve --output demo --port 8080

@@ -48,7 +48,7 @@ def runs_table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
 def run_tables(found: Mapping[str, Any]) -> list[Table]:
     """Return all that is known of one run: its row, files, transfers, quality, slow control."""
     run = found["run"]
-    tables = [_pairs_table(f"run {run['run_number']}", run)]
+    tables = [_pairs_table(f"run {run['run_number']}", run, (*RUNLOG_COLUMNS, *MORE_COLUMNS))]
     files = Table(
         "file", "size", "state", "place", "copy", "object", "verified", "why", title="files"
     )
@@ -74,7 +74,7 @@ def run_tables(found: Mapping[str, Any]) -> list[Table]:
     if transfers.row_count:
         tables.append(transfers)
     if found["quality"]:
-        tables.append(_pairs_table("quality", found["quality"]))
+        tables.append(_pairs_table("quality", found["quality"], sorted(found["quality"])))
     if found["slow_control"]:
         tables.append(_slow_control_table(found["slow_control"]))
     for table in tables:
@@ -103,11 +103,9 @@ def kind_of(row: Mapping[str, Any]) -> str:
     return "source" if (row["source_type"] or 0) > 0 else "background"
 
 
-def _pairs_table(title: str, values: Mapping[str, Any]) -> Table:
+def _pairs_table(title: str, values: Mapping[str, Any], names: Sequence[str]) -> Table:
     """Return two columns of names and values side by side, to be short."""
     table = Table("", "", "", "", title=title, show_header=False)
-    known = [name for name in (*RUNLOG_COLUMNS, *MORE_COLUMNS) if name in values]
-    names = known or sorted(values)
     names = [name for name in names if values[name] not in (None, "")]
     half = (len(names) + 1) // 2
     for left, right in zip(names[:half], [*names[half:], ""], strict=False):

@@ -98,7 +98,11 @@ def fill(url: str) -> None:
             Quality(run_number=3, verdict="good", summary={}, file_sha256="", updated_at=now())
         )
         session.flush()
-        for name, value, text in (("noise_adu", 2.5, None), ("fe55_fit_status", None, "ok")):
+        for name, value, text in (
+            ("noise_adu", 2.5, None),
+            ("fe55_fit_status", None, "ok"),
+            ("frames_lost", 0.0, None),  # a run has it, too
+        ):
             session.add(QualityValue(run_number=3, quantity=name, value=value, text=text))
         for subrun, mean, readings in ((0, 10.0, 3), (1, 14.0, 1)):
             session.add(
@@ -192,7 +196,7 @@ def test_one_run_is_told_with_all_that_belongs_to_it(filled: str) -> None:
     answer = ask(filled, "show", "3")
     assert answer["run"]["run_number"] == 3
     assert [file["name"] for file in answer["files"]] == ["run00003.0", "run00003.1"]
-    assert answer["quality"] == {"noise_adu": 2.5, "fe55_fit_status": "ok"}
+    assert answer["quality"] == {"noise_adu": 2.5, "fe55_fit_status": "ok", "frames_lost": 0}
     assert [channel["mean"] for channel in answer["slow_control"]] == [10.0, 14.0]
     result = invoke("show", "9", "--catalog", filled)
     assert isinstance(result.exception, CatalogError)
