@@ -3,15 +3,10 @@
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import F64, I32, U8, U16, U64, Bools, Records, Row
+from analyzer.kernels.arrays import I32, U16, U64, Bools, Records, Row
+from analyzer.kernels.channel import ROOM, Room, measure_waveform
 from analyzer.kernels.lean import lean
-from analyzer.kernels.pulses import (
-    BLOCK,
-    SMOOTH,
-    find_pulses,
-    smooth,
-    time_over_threshold,
-)
+from analyzer.kernels.pulses import BLOCK
 from analyzer.kernels.triggers import place_triggers, sum_pmts
 from analyzer.kernels.waveform import (
     SCALE,
@@ -22,122 +17,7 @@ from analyzer.kernels.waveform import (
     sum_baseline,
 )
 
-ROOM = 16
-"""Pulses of a waveform that find room in the rows; `n_pulses` counts those beyond as well."""
-
-SETUP = np.dtype(
-    [
-        ("index", np.int64),  # of the board in the event
-        ("model", np.int64),
-        ("top", np.int64),  # highest code: samples at it or at 0 are saturated
-        ("n_baseline", np.int64),  # samples at the begin that hold no pulse, 2 to all of them
-        ("sigmas", np.float64),  # threshold in noises, for pulses and time over threshold
-        ("prominence", np.float64),  # least prominence, part of the highest value
-        ("width", np.float64),  # least width [samples]
-        ("period_ns", np.float64),
-        ("picocoulombs", np.float64),  # charge of one count in one sample
-        ("millivolts", np.float64),  # of one count
-        ("pmts", np.uint64),  # channels that hold a PMT, bit i channel i
-        ("window_ns", np.float64),  # of a coincidence
-        ("low_mask", np.int64),  # bits of a time tag without extension
-        ("is_extended", np.bool_),  # tags have upper bits
-        ("tick_ns", np.float64),  # of the time tags
-        ("has_run_clock", np.bool_),  # time tags count on from the run's begin
-        ("least_part", np.float64),  # of the corrected channels that show a dip of the DRS4 chip
-        ("dip", np.int64),  # depth of such a dip, height of such a bump [1/32 count]
-        ("saturated", np.int64),  # flags: of a waveform that is, or whose correction was made
-        ("corrected", np.int64),
-        ("pmt_saturated", np.int64),  # flag of a trigger
-    ]
-)
-"""What the kernels must know of a board; the same for all events of a run."""
-
 _i4 = np.int32
-_i8 = np.int64
-
-
-@lean
-def _measure(
-    values: U16 | I32,
-    scanned: tuple[np.int32, np.int32, np.int64, np.int64],
-    scale: int,
-    setup: Row,
-    smoothed: U16 | I32,
-    lows: I32,
-    highs: I32,
-    marks: U8,
-    minima: I32,
-    peaks: I32,
-    shapes: F64,
-    row: Row,
-    pulses: Records,
-    n: int,
-) -> int:
-    """Measure one waveform of `scale` steps a count; return how many pulses there are now."""
-    samples = values.shape[0]
-    n_baseline, period_ns = setup.n_baseline, setup.period_ns
-    lowest, _, place, total = scanned
-    sums, squares = sum_baseline(values, n_baseline)
-    noise = np.sqrt(float(n_baseline * squares - sums * sums)) / n_baseline
-    baseline_sum = sums + n_baseline * _i8(values[0])
-    baseline = baseline_sum / n_baseline
-    below = baseline * (samples - n_baseline) - (total - baseline_sum)
-    picocoulombs = setup.picocoulombs / scale
-    row.baseline = baseline / scale
-    row.noise = noise / scale
-    row.amplitude = (baseline - lowest) / scale
-    row.peak_sample = place
-    row.charge = below * picocoulombs
-    row.n_pulses = 0
-    row.tot = 0
-    threshold = setup.sigmas * noise
-    if baseline - lowest < threshold or baseline <= lowest or samples < SMOOTH:
-        return n
-    blocks = smooth(values, smoothed, lows, highs)
-    limit = int(np.ceil(baseline - threshold)) - 1
-    over, over_sum = time_over_threshold(values, lows, limit)
-    row.tot = over * period_ns
-    row.tot_charge = (over * baseline - over_sum) * picocoulombs
-    found = find_pulses(
-        smoothed,
-        lows,
-        highs,
-        blocks,
-        baseline_sum,
-        n_baseline,
-        noise,
-        setup.sigmas,
-        setup.prominence,
-        setup.width,
-        marks,
-        minima,
-        peaks,
-        shapes,
-    )
-    row.n_pulses = found
-    zero = 5 * baseline_sum
-    unit = 5.0 * n_baseline * scale
-    for index in range(min(found, peaks.shape[0], pulses.shape[0] - n)):
-        peak, base = peaks[index, 0], peaks[index, 1]
-        level = _i8(smoothed[peak])
-        prominence = float(n_baseline * (_i8(base) - level))
-        half, begin, end = shapes[index, 0], shapes[index, 1], shapes[index, 2]
-        first, last = int(np.ceil(begin)), int(end)
-        area = _i8(0)
-        for value in values[first : last + 1]:
-            area += _i8(value)
-        pulse = pulses[n]
-        pulse.board = row.board
-        pulse.trigger = row.trigger
-        pulse.channel = row.channel
-        pulse.time = peak * period_ns
-        pulse.height = (zero - n_baseline * level) / unit
-        pulse.prominence = prominence / unit
-        pulse.half_width = half * period_ns
-        pulse.full_width = (end - begin) * period_ns
-        pulse.charge = ((last + 1 - first) * baseline - area) * picocoulombs
-        n += 1
-    return n
 
 
 @njit(nogil=True, cache=True)
@@ -223,15 +103,21 @@ def analyze_board(
     """
     count, channels, samples = waveforms.shape
     setup = setups[0]
-    is_wide = 5 * setup.top > 0xFFFF
     any_chosen = chosen.any()
     least_channels = least_of(chosen, setup.least_part)
-    smoothed = np.empty(samples, np.uint16)
     fixed = np.empty((channels if any_chosen else 0, samples), np.int32)
-    summed, smoothed_wide = np.empty(samples, np.int32), np.empty(samples, np.int32)
-    lows, highs = np.empty(samples // BLOCK + 1, np.int32), np.empty(samples // BLOCK + 1, np.int32)
-    marks, minima = np.empty(BLOCK, np.uint8), np.empty(BLOCK, np.int32)
-    peaks, shapes = np.empty((ROOM, 2), np.int32), np.empty((ROOM, 3))
+    blocks = samples // BLOCK + 1
+    room = Room(
+        np.empty(samples, np.uint16),
+        np.empty(samples, np.int32),
+        np.empty(samples, np.int32),
+        np.empty(blocks, np.int32),
+        np.empty(blocks, np.int32),
+        np.empty(BLOCK, np.uint8),
+        np.empty(BLOCK, np.int32),
+        np.empty((ROOM, 2), np.int32),
+        np.empty((ROOM, 3)),
+    )
     places = np.empty(count, np.int32)
     n_triggers = place_triggers(
         tags,
@@ -260,114 +146,102 @@ def analyze_board(
                 setup.dip,
                 fixed,
             )
-        row_of_first = first_row + trigger * channels
-        pulse_of_first = n_pulses
-        for channel in range(channels):
-            values = waveforms[trigger, channel]
-            row = rows[row_of_first + channel]
-            row.board = setup.index
-            row.model = setup.model
-            row.trigger = places[trigger]
-            row.channel = channel
-            row.time_tag = tags[trigger]
-            row.sampling_ns = setup.period_ns
-            # Whether a sample is saturated is seen before the correction, the rest after it.
-            scanned = scan(values)
-            if scanned[0] <= 0 or scanned[1] >= setup.top:
-                row.flags |= setup.saturated
-            if is_better and chosen[channel]:
-                row.flags |= setup.corrected
-                n_pulses = _measure(
-                    fixed[channel],
-                    scan(fixed[channel]),
-                    SCALE,
-                    setup,
-                    smoothed_wide,
-                    lows,
-                    highs,
-                    marks,
-                    minima,
-                    peaks,
-                    shapes,
-                    row,
-                    pulses,
-                    n_pulses,
-                )
-            elif is_wide:
-                wide = values.astype(np.int32)
-                n_pulses = _measure(
-                    wide,
-                    scanned,
-                    1,
-                    setup,
-                    smoothed_wide,
-                    lows,
-                    highs,
-                    marks,
-                    minima,
-                    peaks,
-                    shapes,
-                    row,
-                    pulses,
-                    n_pulses,
-                )
-            else:
-                n_pulses = _measure(
-                    values,
-                    scanned,
-                    1,
-                    setup,
-                    smoothed,
-                    lows,
-                    highs,
-                    marks,
-                    minima,
-                    peaks,
-                    shapes,
-                    row,
-                    pulses,
-                    n_pulses,
-                )
-        if triggers[places[trigger]].board == setup.index:
-            sum_pmts(
-                rows,
-                row_of_first,
-                channels,
-                setup.pmts,
-                pulses,
-                pulse_of_first,
-                n_pulses,
-                setup.window_ns,
-                setup.millivolts,
-                setup.saturated,
-                setup.pmt_saturated,
-                triggers[places[trigger]],
-            )
-            scale = 1 if is_wide else SCALE
-            if _add_pmts(waveforms[trigger], fixed, is_better, chosen, setup.pmts, scale, summed):
-                row = rows[len(rows) - 1]
-                _measure(
-                    summed,
-                    scan(summed),
-                    scale,
-                    setup,
-                    smoothed_wide,
-                    lows,
-                    highs,
-                    marks,
-                    minima,
-                    peaks,
-                    shapes,
-                    row,
-                    pulses,
-                    len(pulses),
-                )
-                found = triggers[places[trigger]]
-                found.sum_noise = row.noise * setup.millivolts
-                found.sum_amplitude = row.amplitude * setup.millivolts
-                found.sum_pulses = row.n_pulses
-                found.sum_tot = row.tot
+        n_pulses = _analyze_trigger(
+            waveforms[trigger],
+            fixed,
+            is_better,
+            chosen,
+            setup,
+            tags[trigger],
+            places[trigger],
+            rows,
+            first_row + trigger * channels,
+            pulses,
+            n_pulses,
+            triggers,
+            room,
+        )
     return n_pulses, n_triggers
+
+
+@lean
+def _analyze_trigger(
+    raw: U16,
+    fixed: I32,
+    is_better: bool,
+    chosen: Bools,
+    setup: Row,
+    tag: np.uint64,
+    place: int,
+    rows: Records,
+    first_row: int,
+    pulses: Records,
+    n_pulses: int,
+    triggers: Records,
+    room: Room,
+) -> int:
+    """Fill the rows of one trigger's waveforms and pulses, and what its own, at `place`, sums.
+
+    :param raw: (channels, samples) uint16; of the chosen ones `fixed` counts if it `is_better`.
+    :returns: number of pulses that are there now.
+    """
+    first_pulse = n_pulses
+    is_wide = 5 * setup.top > 0xFFFF
+    for channel in range(raw.shape[0]):
+        values = raw[channel]
+        row = rows[first_row + channel]
+        row.board = setup.index
+        row.model = setup.model
+        row.trigger = place
+        row.channel = channel
+        row.time_tag = tag
+        row.sampling_ns = setup.period_ns
+        # Whether a sample is saturated is seen before the correction, the rest after it.
+        seen = scan(values)
+        if seen[0] <= 0 or seen[1] >= setup.top:
+            row.flags |= setup.saturated
+        if is_better and chosen[channel]:
+            row.flags |= setup.corrected
+            wide, smoothed = fixed[channel], room.smoothed_wide
+            n_pulses = measure_waveform(
+                wide, scan(wide), SCALE, setup, smoothed, room, row, pulses, n_pulses
+            )
+        elif is_wide:
+            wide, smoothed = room.wide, room.smoothed_wide
+            for sample in range(values.shape[0]):
+                wide[sample] = values[sample]
+            n_pulses = measure_waveform(wide, seen, 1, setup, smoothed, room, row, pulses, n_pulses)
+        else:
+            n_pulses = measure_waveform(
+                values, seen, 1, setup, room.smoothed, room, row, pulses, n_pulses
+            )
+    found = triggers[place]
+    if found.board != setup.index:
+        return n_pulses
+    sum_pmts(
+        rows,
+        first_row,
+        raw.shape[0],
+        setup.pmts,
+        pulses,
+        first_pulse,
+        n_pulses,
+        setup.window_ns,
+        setup.millivolts,
+        setup.saturated,
+        setup.pmt_saturated,
+        found,
+    )
+    scale = 1 if is_wide else SCALE
+    wide, smoothed = room.wide, room.smoothed_wide
+    if _add_pmts(raw, fixed, is_better, chosen, setup.pmts, scale, wide):
+        row = rows[len(rows) - 1]
+        measure_waveform(wide, scan(wide), scale, setup, smoothed, room, row, pulses, len(pulses))
+        found.sum_noise = row.noise * setup.millivolts
+        found.sum_amplitude = row.amplitude * setup.millivolts
+        found.sum_pulses = row.n_pulses
+        found.sum_tot = row.tot
+    return n_pulses
 
 
 @lean

@@ -1,4 +1,4 @@
-"""Pulses of a waveform: the peaks of ``scipy.signal.find_peaks``, and time over threshold.
+"""Pulses of a waveform: the peaks of ``scipy.signal.find_peaks``.
 
 Only where the waveform turns, high enough to be the peak of a pulse, are samples looked at one by
 one; all others are passed over in whole blocks, by their extremes or with SIMD.
@@ -19,14 +19,10 @@ SMOOTH = 5
 HALF, FULL = 0.5, 0.9
 """Parts of the prominence below the peak at which the two widths are taken."""
 
-ABOVE_TO_START, BELOW_TO_STOP = 10, 5
-"""Samples in a row that begin and end a time over threshold (CYGNO's waveform.py)."""
-
 BLOCK = 128
 """Samples of a block, whose extremes are known."""
 
 _i4 = np.int32
-_i8 = np.int64
 
 
 @lean
@@ -274,48 +270,3 @@ def _measure_width(
     if here < height:
         end -= (height - here) / (float(zero - n_baseline * _i4(after[i - 1])) - here)
     return end - begin, begin, end
-
-
-@lean
-def time_over_threshold(values: U16 | I32, lows: I32, limit: int) -> tuple[int, int]:
-    """Count and sum the samples over threshold.
-
-    They begin with `ABOVE_TO_START` in a row, and end with `BELOW_TO_STOP` in a row that are not.
-    A row is looked at from its end: where it is broken, the next one can begin.
-
-    :param lows: lowest sum of five samples of each block; see `smooth`.
-    :param limit: values up to this are over threshold.
-    :returns: number and sum.
-    """
-    n = values.shape[0]
-    samples, total = 0, 0
-    begin = 0
-    while begin + ABOVE_TO_START <= n:
-        block = (begin + 2) // BLOCK
-        if lows[block] > 5 * limit:  # a row shows as sums of five, from its third sample on
-            begin = (block + 1) * BLOCK - 2
-            continue
-        row = values[begin : begin + ABOVE_TO_START]
-        left = ABOVE_TO_START
-        while left > 0 and row[left - 1] <= limit:
-            left -= 1
-        if left > 0:
-            begin += left
-            continue
-        end = begin + ABOVE_TO_START
-        left = BELOW_TO_STOP
-        while left > 0 and end + BELOW_TO_STOP <= n:
-            row = values[end : end + BELOW_TO_STOP]
-            left = BELOW_TO_STOP
-            while left > 0 and row[left - 1] > limit:
-                left -= 1
-            end += left
-        if left > 0:
-            end = n
-        over = values[begin:end]
-        for sample in range(over.shape[0]):
-            is_over = over[sample] <= limit
-            samples += is_over
-            total += is_over * _i8(over[sample])
-        begin = end
-    return samples, total

@@ -7,6 +7,11 @@ from hypothesis import strategies as st
 from scipy.signal import find_peaks, peak_widths
 
 from analyzer.kernels import pulses as pk
+from analyzer.kernels.over_threshold import (
+    ABOVE_TO_START,
+    BELOW_TO_STOP,
+    time_over_threshold,
+)
 
 HEIGHT, PROMINENCE, WIDTH = 5.0, 0.25, 5.0
 
@@ -101,7 +106,7 @@ def slow_time_over_threshold(values, limit):
         if value <= limit:
             above, below = above + 1, 0
             pending.append(value)
-            if not is_over and above == pk.ABOVE_TO_START:
+            if not is_over and above == ABOVE_TO_START:
                 is_over = True
                 samples, total = samples + above, total + sum(pending)
             elif is_over:
@@ -109,7 +114,7 @@ def slow_time_over_threshold(values, limit):
         else:
             above, pending = 0, []
             below += is_over
-            if below == pk.BELOW_TO_STOP:
+            if below == BELOW_TO_STOP:
                 is_over, below = False, 0
     return samples, total
 
@@ -122,7 +127,7 @@ def test_blocks_that_are_passed_over_hold_no_time_over_threshold(stretches):
     if len(values) < pk.SMOOTH:
         return
     _, lows, _, _ = smooth(values)
-    got = pk.time_over_threshold(values, lows, 3450)
+    got = time_over_threshold(values, lows, 3450)
     assert got == slow_time_over_threshold(values, 3450)
 
 
@@ -135,7 +140,7 @@ def test_time_over_threshold_begins_after_ten_and_ends_after_five(lengths, expec
     parts += [np.full(abs(n), 3400 if n > 0 else 3500) for n in lengths]
     values = np.concatenate([*parts, np.full(40, 3500)]).astype(np.uint16)
     _, lows, _, _ = smooth(values)
-    assert pk.time_over_threshold(values, lows, 3490) == (expected, 3400 * expected)
+    assert time_over_threshold(values, lows, 3490) == (expected, 3400 * expected)
 
 
 def test_peaks_without_room_are_counted():
