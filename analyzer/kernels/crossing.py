@@ -68,6 +68,10 @@ VALLEYS = (0.35, 0.5, 0.65)
 """Where between them it may be darkest, and half the width of such a place, in their distance."""
 HALF_VALLEY = 0.09
 
+_PLACES = (0.0, 1.0, *VALLEYS)
+"""On the line, on the other, at each of the valleys; and how far around."""
+_REACHES = (2.0 * HALF_VALLEY, 2.0 * HALF_VALLEY, HALF_VALLEY, HALF_VALLEY, HALF_VALLEY)
+
 SPREAD = 2.5
 """Half the width of a line, in sigmas of its light across."""
 
@@ -130,25 +134,17 @@ def _are_beside(y: F64, x: F64, light: F64, line: F64, other: F64) -> bool:
         along = dx * cosine + dy * sine
         if low <= along < high:
             place = (dy * cosine - dx * sine) / (aside + slope * (along - middle))
-            where = -1
-            if abs(place) < 2.0 * HALF_VALLEY:
-                where = 0
-            elif abs(place - 1.0) < 2.0 * HALF_VALLEY:
-                where = 1
-            else:
-                for k in range(3):
-                    if abs(place - VALLEYS[k]) < HALF_VALLEY:
-                        where = 2 + k
-            if where >= 0:
-                third = min(int(3.0 * (along - low) / (high - low)), 2)
-                total[where, 2 + third] += light[i]
-                count[where, 2 + third] += 1.0
-                if along < low + BEND:
-                    total[where, 0] += light[i]
-                    count[where, 0] += 1.0
-                if along >= high - BEND:
-                    total[where, 1] += light[i]
-                    count[where, 1] += 1.0
+            third = min(int(3.0 * (along - low) / (high - low)), 2)
+            for where in range(len(_PLACES)):  # valleys overlap: some belong to two of them
+                if abs(place - _PLACES[where]) < _REACHES[where]:
+                    total[where, 2 + third] += light[i]
+                    count[where, 2 + third] += 1.0
+                    if along < low + BEND:
+                        total[where, 0] += light[i]
+                        count[where, 0] += 1.0
+                    if along >= high - BEND:
+                        total[where, 1] += light[i]
+                        count[where, 1] += 1.0
     on_line = total[0, 2:].sum() / max(count[0, 2:].sum(), 1.0)
     on_other = total[1, 2:].sum() / max(count[1, 2:].sum(), 1.0)
     most = MAX_VALLEY * min(on_line, on_other)
