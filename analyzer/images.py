@@ -13,11 +13,9 @@ from analyzer.finding import Finding
 from analyzer.frames import as_frame
 from analyzer.kernels import frame as fk
 from analyzer.kernels import measure as mk
-from analyzer.kernels.crossing import split_crossings
-from analyzer.kernels.dbscan import clear_labels, dbscan, keep_clusters
-from analyzer.kernels.pieces import N_AXES, join_in_line, join_near, measure_axes
+from analyzer.kernels.dbscan import clear_labels
+from analyzer.kernels.label import label_clusters
 from analyzer.kernels.pixels import gather_residuals
-from analyzer.kernels.rim import add_rim, mark_tracks, trim_spots
 from analyzer.kernels.search import search_frame
 from analyzer.kernels.tiles import average_tiles
 from analyzer.levels import Levels
@@ -201,50 +199,32 @@ class ImageAnalysis:
         if n_lit > settings.max_occupancy * self._labels.size:
             return 0, 0, 0, False
         ys, xs, marks = self._lit
-        labels = self._labels
-        weights = np.empty(n_lit, np.int32)
-        eps, least, seed, edge = (
-            settings.eps,
-            settings.min_samples,
+        points, seed, edge = (
+            (settings.eps, settings.min_samples),
             settings.seed_weight,
             settings.spot_edge,
         )
         if self._cygno:
-            eps, least, seed, edge = settings.dbscan_eps, settings.dbscan_minsamples, 1, 0.0
-        is_cygno = self._cygno is not None
-        clusters, n = dbscan(marks, ys, xs, n_lit, eps, least, labels, weights, is_cygno)
-        join_near(labels, ys, xs, n, settings.link_macro, clusters)
-        found, n_core, dropped = keep_clusters(
+            points, seed, edge = (settings.dbscan_eps, settings.dbscan_minsamples), 1, 0.0
+        found, n_core, n, dropped = label_clusters(
             marks,
             ys,
             xs,
-            n,
-            weights,
+            n_lit,
+            self._sums,
+            *points,
+            self._cygno is not None,
+            settings.link_macro,
             seed,
             settings.min_macro,
             settings.max_clusters,
-            clusters,
-            labels,
-        )
-        found = split_crossings(
-            labels,
-            self._sums,
-            ys,
-            xs,
-            n_core,
-            found,
             settings.track_macro,
-            settings.max_clusters,
+            settings.track_elongation,
+            settings.gap_macro,
+            edge,
+            settings.margin_macro,
+            self._labels,
         )
-        axes = np.empty((found, N_AXES))
-        measure_axes(labels, self._sums, ys, xs, n_core, axes)
-        found = join_in_line(labels, ys, xs, n_core, settings.gap_macro, axes)
-        is_track = np.zeros(found, np.uint8)
-        mark_tracks(
-            labels, ys, xs, n_core, settings.track_macro, settings.track_elongation, is_track
-        )
-        n_core = trim_spots(marks, labels, ys, xs, n_core, is_track, edge)
-        n = add_rim(labels, is_track, settings.margin_macro, ys, xs, n_core)
         return found, n_core, n, not dropped
 
     def _describe(self, frame: npt.NDArray[np.uint16], finding: Finding, clusters: Rows) -> Rows:

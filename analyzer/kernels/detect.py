@@ -11,8 +11,9 @@ list of the others; and maps of the noise are read only where a part of a row ma
 import numpy as np
 from numba import njit
 
-from analyzer.kernels.arrays import F32, I32, U16
+from analyzer.kernels.arrays import F32, I32, I64, U16
 from analyzer.kernels.dbscan import SEED, WEIGHT
+from analyzer.kernels.lean import lean
 
 _f4 = np.float32  # numba widens to 64 bits unless told
 
@@ -27,7 +28,7 @@ _SAFE = 1 - 1e-5
 """More than the rounding of a significance: what is above a threshold is above that much of it."""
 
 
-@njit(nogil=True, cache=True, inline="always")
+@lean
 def _correct(sums: I32, scale: float, shift: float, limit: float, target: F32) -> int:
     """Turn sums of residuals [1/32 ADU] into means [ADU] without the shift of their row.
 
@@ -43,7 +44,7 @@ def _correct(sums: I32, scale: float, shift: float, limit: float, target: F32) -
     return int(far)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@lean
 def _correct_odd(
     sums: I32, places: I32, scales: F32, shift: float, limit: float, target: F32
 ) -> int:
@@ -57,7 +58,7 @@ def _correct_odd(
     return int(far)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@lean
 def _may_be_lit(column_sum: F32, least: float, n: int) -> bool:
     """Tell whether the sum of any 3x3 macro-pixels is above `least`."""
     left, middle, right = column_sum[:n], column_sum[1 : n + 1], column_sum[2 : n + 2]
@@ -68,14 +69,14 @@ def _may_be_lit(column_sum: F32, least: float, n: int) -> bool:
     return bool(lit > 0)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@lean
 def _stack(above: F32, here: F32, below: F32, column_sum: F32) -> None:
     """Sum three rows."""
     for column in range(column_sum.shape[0]):
         column_sum[column] = _f4(_f4(above[column] + here[column]) + below[column])
 
 
-@njit(nogil=True, cache=True, inline="always")
+@lean
 def _flatten(here: F32, column_sum: F32, limit: float, target: F32) -> None:
     """Replace what differs from the mean of its eight neighbours by more than `limit`."""
     eighth = _f4(0.125)
@@ -92,7 +93,7 @@ def _flatten(here: F32, column_sum: F32, limit: float, target: F32) -> None:
         inner[column] = mean if abs(_f4(centre - mean)) > largest else centre
 
 
-@njit(nogil=True, cache=True, inline="always")
+@lean
 def _weigh(column_sum: F32, significance: U16, unit: float, grow: float, sigmas: F32) -> int:
     """Work out the significance of 3x3 macro-pixels; return how many are lit."""
     n = sigmas.shape[0]
@@ -107,7 +108,7 @@ def _weigh(column_sum: F32, significance: U16, unit: float, grow: float, sigmas:
     return int(lit)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@lean
 def _list(
     here: F32,
     column_sum: F32,
@@ -132,8 +133,8 @@ def _list(
     return n
 
 
-@njit(nogil=True, cache=True)
-def find_lit(
+@lean
+def _find(
     sums: I32,
     row_shift: F32,
     full: float,
@@ -147,36 +148,15 @@ def find_lit(
     ys: I32,
     xs: I32,
     marks: U16,
+    lines: F32,
+    place: I64,
+    far: I64,
+    sigmas: F32,
 ) -> int:
-    """List macro-pixels whose 3x3 mean is significant.
-
-    Means of macro-pixels lose the common shift of their row; one that differs from the mean of its
-    eight neighbours by more than `spike_adu` is replaced by that mean.
-
-    :param sums: (rows, columns) int32, sums of the residuals of macro-pixels [1/32 ADU].
-    :param row_shift: (rows,) float32, shift that is common to a row of macro-pixels [ADU].
-    :param full: 1 / (32 * pixels of a macro-pixel).
-    :param odd: (rows + 1 + n,) int32, macro-pixels that lack pixels: where those of each row begin,
-        counted from 0, and where the last ends; then their columns.
-    :param odd_scale: (n,) float32, their scales: 1 / (32 * good pixels), 0 where none is good.
-    :param significance: (rows, columns) uint16, 1 / noise of the sum of 3x3 macro-pixels, in units
-        of its `PART` of the row; 0 where nothing may be found.
-    :param unit: (rows, parts) float32, that unit [1/ADU]: the highest of a part is `FULL` of it.
-    :param grow_sigma: a macro-pixel is lit if the sum of it and its eight neighbours is above so
-        many times its noise; at least 1.
-    :param min_neighbors_average: least mean of the eight neighbours to start a cluster [ADU].
-    :param ys: out, int32, rows of lit macro-pixels in the order of the raster; `xs` their columns.
-    :param marks: out, uint16, their significance in whole sigmas, and `SEED` of ``dbscan`` where a
-        cluster may start.
-    :returns: how many there are.
-    """
-    rows, columns = sums.shape
+    """Do what `find_lit` does; `lines` and `sigmas` are room to work."""
+    rows = sums.shape[0]
     # Five rows as they are, five flattened ones; `place` tells which of the two holds a row.
-    lines = np.zeros((10, columns + 2), np.float32)
-    place = np.arange(5)
-    far = np.zeros(5, np.int64)
-    column_sum = np.zeros(columns + 2, np.float32)
-    sigmas = np.zeros(columns, np.float32)
+    column_sum = lines[10]
     limit = 0.5 * spike_adu
     n = 0
     for step in range(rows + 2):
@@ -233,3 +213,64 @@ def find_lit(
                 ys[n : n + found] = row
                 n += found
     return n
+
+
+@njit(nogil=True, cache=True)
+def find_lit(
+    sums: I32,
+    row_shift: F32,
+    full: float,
+    odd: I32,
+    odd_scale: F32,
+    significance: U16,
+    unit: F32,
+    spike_adu: float,
+    grow_sigma: float,
+    min_neighbors_average: float,
+    ys: I32,
+    xs: I32,
+    marks: U16,
+) -> int:
+    """List macro-pixels whose 3x3 mean is significant.
+
+    Means of macro-pixels lose the common shift of their row; one that differs from the mean of its
+    eight neighbours by more than `spike_adu` is replaced by that mean.
+
+    :param sums: (rows, columns) int32, sums of the residuals of macro-pixels [1/32 ADU].
+    :param row_shift: (rows,) float32, shift that is common to a row of macro-pixels [ADU].
+    :param full: 1 / (32 * pixels of a macro-pixel).
+    :param odd: (rows + 1 + n,) int32, macro-pixels that lack pixels: where those of each row begin,
+        counted from 0, and where the last ends; then their columns.
+    :param odd_scale: (n,) float32, their scales: 1 / (32 * good pixels), 0 where none is good.
+    :param significance: (rows, columns) uint16, 1 / noise of the sum of 3x3 macro-pixels, in units
+        of its `PART` of the row; 0 where nothing may be found.
+    :param unit: (rows, parts) float32, that unit [1/ADU]: the highest of a part is `FULL` of it.
+    :param grow_sigma: a macro-pixel is lit if the sum of it and its eight neighbours is above so
+        many times its noise; at least 1.
+    :param min_neighbors_average: least mean of the eight neighbours to start a cluster [ADU].
+    :param ys: out, int32, rows of lit macro-pixels in the order of the raster; `xs` their columns.
+    :param marks: out, uint16, their significance in whole sigmas, and `SEED` of ``dbscan`` where a
+        cluster may start.
+    :returns: how many there are.
+    """
+    lines = np.zeros((11, sums.shape[1] + 2), np.float32)
+    sigmas = np.empty(sums.shape[1], np.float32)
+    return _find(
+        sums,
+        row_shift,
+        full,
+        odd,
+        odd_scale,
+        significance,
+        unit,
+        spike_adu,
+        grow_sigma,
+        min_neighbors_average,
+        ys,
+        xs,
+        marks,
+        lines,
+        np.arange(5),
+        np.zeros(5, np.int64),
+        sigmas,
+    )

@@ -17,7 +17,8 @@ import numpy as np
 from numba import njit
 
 from analyzer.kernels.arrays import I16, I32, I64, U16
-from analyzer.kernels.lend import lend
+from analyzer.kernels.fetch import LINE, fetch
+from analyzer.kernels.lean import lean
 
 SCALE = 32
 """Steps of one ADU in fixed-point residuals."""
@@ -40,6 +41,10 @@ ROW_USED, ROW_SUM, ROW_SQUARES, ROW_RAW, ROW_RAW_SQUARES, ROW_SATURATED, ROW_MAX
 
 _WIDEST = 4096
 _PART = 256
+_STRETCH = 384
+"""Pixels that are done while as many are asked for, `_AHEAD` of them."""
+_AHEAD = 6144
+"""Bytes from a pixel to those that are asked for: a row and a third."""
 _SHORT = 1024
 """Squares of that many pixels below `_ORDINARY` fit into 32 bits."""
 _ORDINARY = 1792
@@ -57,11 +62,15 @@ _i4 = np.int32
 _u4 = np.uint32
 
 
-@njit(nogil=True, cache=True)
+@lean
 def _subtract(
     values: U16, pedestals: U16, clip: int, near: int, is_first: bool, strip: I16
 ) -> tuple[int, int, int, int]:
-    """Add the residuals of a row to a strip.
+    """Add the residuals of up to 512 pixels to a strip.
+
+    All is done in 16-bit words: a wider sum would have fewer pixels done at once. Sums of what is
+    within the clip are taken modulo 2**16, and of their bits from the 7th on, which do not reach
+    2**16; the lower bits of 512 pixels do not either, so both together tell the sum.
 
     :returns: pixels within the clip; highest pixel; highest residual plus `near`, modulo 2**16;
         sum of the residuals within the clip.
@@ -72,7 +81,8 @@ def _subtract(
     used = _u2(0)
     highest = _u2(0)
     farthest = _u2(0)
-    total = _i4(0)
+    fine = _u2(0)
+    coarse = _u2(0)
     for column in range(strip.shape[0]):
         value = values[column]
         pedestal = pedestals[column]
@@ -81,13 +91,37 @@ def _subtract(
         residual = _u2(_u2(value << _u2(5)) - pedestal) if valid else _u2(0)
         farthest = max(farthest, _u2(residual + offset))
         strip[column] = _i2(residual) if is_first else _i2(strip[column] + _i2(residual))
-        inside = (_u2(residual + high) <= both) & valid  # one comparison for both sides
-        total = _i4(total + (_i4(_i2(residual)) if inside else _i4(0)))
+        raised = _u2(residual + high)
+        inside = (raised <= both) & valid  # one comparison for both sides
         used = _u2(used + _u2(inside))
-    return int(used), int(highest), int(farthest), int(total)
+        fine = _u2(fine + (raised if inside else _u2(0)))
+        coarse = _u2(coarse + (_u2(raised >> _u2(7)) if inside else _u2(0)))
+    least = int(coarse) << 7
+    total = least + ((int(fine) - least) & 0xFFFF)
+    return int(used), int(highest), int(farthest), total - int(used) * clip
 
 
-@njit(nogil=True, cache=True)
+@lean
+def _subtract_row(
+    values: U16, pedestals: U16, clip: int, near: int, is_first: bool, strip: I16
+) -> tuple[int, int, int, int]:
+    """Do what `_subtract` does, and ask in time for what comes next: mostly the rows below."""
+    used, highest, farthest, total = 0, 0, 0, 0
+    for begin in range(0, strip.shape[0], _STRETCH):
+        end = begin + _STRETCH
+        some, their = values[begin:end], pedestals[begin:end]
+        for line in range(_AHEAD, _AHEAD + 2 * _STRETCH, LINE):
+            fetch(some, line)
+            fetch(their, line)
+        counts = _subtract(some, their, clip, near, is_first, strip[begin:end])
+        used += counts[0]
+        highest = max(highest, counts[1])
+        farthest = max(farthest, counts[2])
+        total += counts[3]
+    return used, highest, farthest, total
+
+
+@lean
 def _keep(values: U16, pedestals: U16, clip: int, kept: I16) -> None:
     """Write down the residuals of a row that are within the clip, 0 for the others."""
     high = _u2(clip)
@@ -99,7 +133,7 @@ def _keep(values: U16, pedestals: U16, clip: int, kept: I16) -> None:
         kept[column] = _i2(residual) if inside else _i2(0)
 
 
-@njit(nogil=True, cache=True)
+@lean
 def _sum_fours(strip: I16, sums: I32) -> None:
     """Sum four neighbours each: those of a 64-bit word, two and two of them at once.
 
@@ -113,7 +147,7 @@ def _sum_fours(strip: I16, sums: I32) -> None:
         sums[macro] = _i4(np.int64(both) - 4 * 0x8000)
 
 
-@njit(nogil=True, cache=True)
+@lean
 def _sum_squares(kept: I16, values: U16) -> tuple[int, int, int]:
     """Return the sum of squares of what is kept, then sum and sum of squares of raw values."""
     squares = 0
@@ -138,7 +172,7 @@ def _sum_squares(kept: I16, values: U16) -> tuple[int, int, int]:
     return squares, raw, raw_squares
 
 
-@njit(nogil=True, cache=True)
+@lean
 def _add_ordinary(
     frame: U16,
     level: U16,
@@ -163,10 +197,9 @@ def _add_ordinary(
     for row in range(first, end):
         # Slices, not offsets: only from range(n) is an index known not to be negative, and a loop
         # that must look for negative ones is not vectorized.
-        values = frame[row, start:stop]
-        is_first = row == first
-        used, highest, farthest, total = _subtract(
-            values, level[row, start:stop], clip, near, is_first, strip
+        values, pedestals = frame[row, start:stop], level[row, start:stop]
+        used, highest, farthest, total = _subtract_row(
+            values, pedestals, clip, near, row == first, strip
         )
         if highest >= limit or farthest >= 2 * near:
             return False
@@ -176,7 +209,7 @@ def _add_ordinary(
         statistics[ROW_MAX] = highest
         statistics[ROW_SUM] = total
         if row % (SAMPLED * rebin) == 0:
-            _keep(values, level[row, start:stop], clip, kept)
+            _keep(values, pedestals, clip, kept)
             squares, raw, raw_squares = _sum_squares(kept, values)
             statistics[ROW_SQUARES] = squares
             statistics[ROW_RAW] = raw
@@ -192,7 +225,7 @@ def _add_ordinary(
     return True
 
 
-@njit(nogil=True, cache=True)
+@lean
 def _add_bright(
     frame: U16,
     level: U16,
@@ -231,7 +264,48 @@ def _add_bright(
                         statistics[ROW_SQUARES] += residual * residual
 
 
-@njit(nogil=True, cache=True)
+@lean
+def _add_in_parts(
+    frame: U16,
+    level: U16,
+    first: int,
+    end: int,
+    limit: int,
+    cimax: int,
+    clip: int,
+    rebin: int,
+    strips: I16,
+    part: I64,
+    sums: I32,
+    rows: I64,
+) -> None:
+    """Do a row of macro-pixels with others than ordinary pixels."""
+    rows[:] = 0
+    for start in range(0, frame.shape[1], _PART):
+        stop = min(start + _PART, frame.shape[1])
+        part_sums = sums[start // rebin : -(-stop // rebin)]
+        part[:] = 0
+        if not _add_ordinary(
+            frame, level, first, end, start, stop, limit, clip, rebin, strips, part_sums, part
+        ):
+            _add_bright(frame, level, first, end, start, stop, cimax, clip, rebin, part_sums, part)
+        for row in range(end - first):
+            highest = max(rows[row, ROW_MAX], part[row, ROW_MAX])
+            for column in range(rows.shape[1]):
+                rows[row, column] += part[row, column]
+            rows[row, ROW_MAX] = highest
+
+
+@lean
+def _sum(values: I32) -> int:
+    """Sum what may not fit into 32 bits."""
+    total = 0
+    for index in range(values.shape[0]):
+        total += values[index]
+    return total
+
+
+@lean
 def _rebin(
     frame: U16,
     level: U16,
@@ -242,45 +316,31 @@ def _rebin(
     part: I64,
     sums: I32,
     rows: I64,
-) -> None:
+) -> int:
     """Do what `rebin_frame` does; `strips` and `part` are room to work."""
-    frame, level, strips, part = lend(frame), lend(level), lend(strips), lend(part)
-    sums, rows = lend(sums), lend(rows)
     n_rows, n_columns = frame.shape
     limit = min(cimax, _ORDINARY)
     high = min(clip, MAX_CLIP)
     rows[:] = 0
+    light = 0
     for macro_row in range(sums.shape[0]):
         first = macro_row * rebin
         end = min(first + rebin, n_rows)
-        target = rows[first:end]
-        if n_columns <= _WIDEST and _add_ordinary(
-            frame, level, first, end, 0, n_columns, limit, high, rebin, strips,
-            sums[macro_row], target,
-        ):  # fmt: skip
-            continue
-        target[:] = 0
-        for start in range(0, n_columns, _PART):
-            stop = min(start + _PART, n_columns)
-            part_sums = sums[macro_row, start // rebin : -(-stop // rebin)]
-            part[:] = 0
-            if not _add_ordinary(
-                frame, level, first, end, start, stop, limit, high, rebin, strips, part_sums, part
-            ):
-                _add_bright(
-                    frame, level, first, end, start, stop, cimax, high, rebin, part_sums, part
-                )
-            for row in range(end - first):
-                highest = max(target[row, ROW_MAX], part[row, ROW_MAX])
-                for column in range(target.shape[1]):
-                    target[row, column] += part[row, column]
-                target[row, ROW_MAX] = highest
+        line, target = sums[macro_row], rows[first:end]
+        if n_columns > _WIDEST or not _add_ordinary(
+            frame, level, first, end, 0, n_columns, limit, high, rebin, strips, line, target
+        ):
+            _add_in_parts(
+                frame, level, first, end, limit, cimax, high, rebin, strips, part, line, target
+            )
+        light += _sum(line)
+    return light
 
 
 @njit(nogil=True, cache=True)
 def rebin_frame(
     frame: U16, level: U16, cimax: int, clip: int, rebin: int, sums: I32, rows: I64
-) -> None:
+) -> int:
     """Subtract the pedestal, sum ``rebin x rebin`` pixels and gather statistics of each row.
 
     :param frame: (rows, columns) uint16 [ADU].
@@ -295,13 +355,14 @@ def rebin_frame(
         squares, raw sum [ADU] and sum of squares of all pixels, saturated pixels, highest pixel.
         Sums of squares and raw sums are taken of the first row of each second row of macro-pixels
         (`SAMPLED`), and are 0 in the others.
+    :returns: sum of all macro-pixels [1/32 ADU].
     """
     strips = np.empty((2, min(frame.shape[1], _WIDEST)), np.int16)
     part = np.empty((rebin, rows.shape[1]), np.int64)
-    _rebin(frame, level, cimax, clip, rebin, strips, part, sums, rows)
+    return _rebin(frame, level, cimax, clip, rebin, strips, part, sums, rows)
 
 
-@njit(nogil=True, cache=True)
+@lean
 def find_shifts(rows: I64, limit: int, shift: I64) -> None:
     """Find the common shift of each row: the mean of what is within the clip.
 

@@ -6,9 +6,10 @@ from numba import njit
 from analyzer.kernels.arrays import F32, I32, I64, U16
 from analyzer.kernels.detect import find_lit
 from analyzer.kernels.frame import SCALE, find_shifts, rebin_frame
+from analyzer.kernels.lean import lean
 
 
-@njit(nogil=True, cache=True)
+@lean
 def average_shifts(shift: I64, rebin: int, row_shift: F32) -> None:
     """Average the rows' shifts [1/32 ADU] over rows of macro-pixels [ADU].
 
@@ -20,17 +21,6 @@ def average_shifts(shift: I64, rebin: int, row_shift: F32) -> None:
         for row in range(macro_row * rebin, (macro_row + 1) * rebin):
             total += shift[min(row, last)]
         row_shift[macro_row] = np.float32(total / (rebin * SCALE))
-
-
-@njit(nogil=True, cache=True)
-def sum_light(sums: I32) -> int:
-    """Sum all macro-pixels."""
-    total = np.int64(0)
-    for row in range(sums.shape[0]):
-        values = sums[row]
-        for column in range(values.shape[0]):
-            total += values[column]
-    return int(total)
 
 
 @njit(nogil=True, cache=True)
@@ -62,11 +52,10 @@ def search_frame(
     :param sums: out, and `rows`, of `rebin_frame`; `shift`, (rows,) int64, of `find_shifts`.
     :returns: how many macro-pixels are lit, and the sum of all [1/32 ADU].
     """
-    rebin_frame(frame, level, cimax, clip, rebin, sums, rows)
+    light = rebin_frame(frame, level, cimax, clip, rebin, sums, rows)
     find_shifts(rows, shift_limit, shift)
     row_shift = np.empty(sums.shape[0], np.float32)
     average_shifts(shift, rebin, row_shift)
-    light = sum_light(sums)
     n = find_lit(
         sums,
         row_shift,

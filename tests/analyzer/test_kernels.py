@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 from sklearn.cluster import DBSCAN
 
 from analyzer.frames import as_frame
 from analyzer.kernels import dbscan, detect, frame, measure, pedestal, rim
+from analyzer.kernels.fetch import fetch
 from analyzer.kernels.pixels import NONE, gather_residuals
 from analyzer.kernels.search import search_frame
 from analyzer.levels import make_grid
@@ -79,6 +81,21 @@ def test_frame_pass_does_not_overflow_on_wide_frames(columns):
     edge = as_frame(np.full((4, columns), -(-frame.MAX_CLIP // frame.SCALE), np.uint16))
     _, rows = rebinned(edge, as_frame(level + 1), 65535, frame.MAX_CLIP, 4)
     assert rows[0, frame.ROW_SQUARES] == columns * frame.MAX_CLIP**2
+    assert rows[0, frame.ROW_SUM] == columns * frame.MAX_CLIP
+
+
+@given(seeds, st.integers(300, 1200), st.sampled_from([40, frame.MAX_CLIP]))
+@few
+def test_sums_of_wide_rows_are_exact_where_they_go_over_16_bits(seed, columns, clip):
+    random = np.random.default_rng(seed)
+    residual = random.choice(
+        [-clip - 1, -clip, 0, clip, clip + 1], (4, columns), p=random.dirichlet(np.ones(5))
+    )
+    level = 100 * frame.SCALE - residual
+    got = rebinned(as_frame(np.full((4, columns), 100)), as_frame(level), 65535, clip, 4)
+    twin = frame_twin.rebin_frame(np.full((4, columns), 100), level, 65535, clip, 4)
+    np.testing.assert_array_equal(got[0], twin[0])
+    np.testing.assert_array_equal(got[1], twin[1])
 
 
 def test_defects_and_saturated_pixels_count_for_nothing():
@@ -322,3 +339,13 @@ def test_sums_of_a_batch_of_the_largest_residuals_do_not_overflow():
     sums = [np.zeros((1, 4), kind) for kind in (np.uint32, np.int64, np.int64)]
     pedestal.accumulate((frame,) * pedestal.BATCH, 0, 1, center, clip, *sums)
     assert sums[2][0, 0] == pedestal.BATCH * pedestal.MAX_CLIP**2
+
+
+def test_asking_for_memory_beyond_an_array_does_nothing():
+    @njit
+    def ask(values):
+        for offset in (0, 8, 1 << 40):
+            fetch(values, offset)
+        return values[0]
+
+    assert ask(np.arange(3.0)) == 0.0

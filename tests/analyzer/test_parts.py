@@ -96,8 +96,8 @@ WARM = """
 import numba, numpy as np
 from analyzer import warmup
 from analyzer.kernels import board, crossing, dbscan, frame, measure
-from analyzer.kernels import pedestal, pieces, rim, search, tiles, triggers
-modules = (crossing, dbscan, frame, measure, pedestal, pieces, rim)
+from analyzer.kernels import label, pedestal, rim, search, tiles, triggers
+modules = (dbscan, frame, label, measure, pedestal)
 kernels = [
     k for m in modules for k in vars(m).values()
     if hasattr(k, "signatures") and k.py_func.__module__ == m.__name__
