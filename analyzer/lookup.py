@@ -172,19 +172,19 @@ class PedestalLookup:
         for trouble in search.troubles:
             tell(trouble, True)
         what = f"camera {camera} ({shape[0]}x{shape[1]}, {conditions.exposure_s} s)"
+        advice = "" if conditions.is_pedestal else "; take a pedestal run"
         if search.pedestal is not None:
             if search.has_other_exposure:
                 tell(
                     f"run {conditions.run}: no earlier pedestal of {what} has that exposure: that "
-                    f"of {search.pedestal.source}, {search.pedestal.exposure_s} s, is used; take a "
-                    "pedestal run",
+                    f"of {search.pedestal.source}, {search.pedestal.exposure_s} s, is used{advice}",
                     False,
                 )
             return search.pedestal
         source = f"estimated from event {index} of run {conditions.run}"
         tell(
             f"run {conditions.run}: no earlier pedestal fits {what} in "
-            f"{', '.join(map(str, self.folders))}: {source}; take a pedestal run",
+            f"{', '.join(map(str, self.folders))}: {source}{advice}",
             False,
         )
         return estimate_pedestal(

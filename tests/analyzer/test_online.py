@@ -61,6 +61,7 @@ def test_recorded_run_gives_online_what_it_gives_from_file(bench, data, tmp_path
     assert bench.odb("Variables/Camera Noise") == pytest.approx([3.1, 0, 0, 0, 0, 0], abs=0.2)
     assert bench.odb("Variables/PMT baseline") == pytest.approx(3650, abs=50)
     assert "no earlier pedestal fits camera 0" in bench.messages()
+    assert "take a pedestal run" in bench.messages()
 
 
 def test_pedestal_run_makes_the_pedestal_that_the_next_run_uses(bench, tmp_path):
@@ -69,6 +70,8 @@ def test_pedestal_run_makes_the_pedestal_that_the_next_run_uses(bench, tmp_path)
     run, record = bench.take([make_event(n, {0: scene.frame()}) for n in range(30)])
     bench.client.odb_set("/Configurations/Pedestal", False)
     assert Path(record["Pedestal file"]).is_file()
+    said = [line for line in bench.messages().splitlines() if f"run {run}: " in line]
+    assert not any("take a pedestal run" in line for line in said)  # it is one
     assert f"pedestal of camera 0 from run {run}: 30 frames" in bench.messages()
     later, _ = bench.take(list(physics(10)))
     with open_results(bench.reco(later)) as results:
