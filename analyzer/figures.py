@@ -20,8 +20,8 @@ from analyzer.figure_table import (
     pmt_key,
     slow_std_key,
 )
+from analyzer.kernels.kinds import FE55_KEV
 from analyzer.limits import Limit, violated, violated_by_cameras
-from analyzer.measure import FE55_KEV
 from analyzer.quality import RunQuality
 from analyzer.spectrum import PeakFit
 from analyzer.trigger_record import TriggerRecord

@@ -1,6 +1,5 @@
 """From a raw frame to its statistics and clusters: the kernels, bound to pedestal and settings."""
 
-import math
 import time
 from typing import Any, Final
 
@@ -12,15 +11,15 @@ from analyzer.dtypes import CLUSTER, EVENT, REDPIX, TILE, ClusterFlag, EventFlag
 from analyzer.finding import Finding
 from analyzer.frames import as_frame
 from analyzer.kernels import frame as fk
-from analyzer.kernels import measure as mk
+from analyzer.kernels.clusters import measure_frame
 from analyzer.kernels.dbscan import clear_labels
 from analyzer.kernels.label import label_clusters
-from analyzer.kernels.pixels import gather_residuals
 from analyzer.kernels.search import search_frame
 from analyzer.kernels.tiles import average_tiles
 from analyzer.levels import Levels
-from analyzer.measure import measure_clusters
+from analyzer.measure import make_setup
 from analyzer.redpix import Seen, collect_pixels
+from analyzer.rows import zeros
 from analyzer.settings import AnalyzerSettings
 
 Rows = npt.NDArray[Any]
@@ -46,6 +45,12 @@ class ImageAnalysis:
     def __init__(self, levels: Levels, settings: AnalyzerSettings) -> None:
         self.levels = levels
         self.settings = settings
+        self._setup = make_setup(levels, settings)
+        self._flags = EventFlag(0)
+        if levels.pedestal.is_estimate:
+            self._flags |= EventFlag.FALLBACK_PEDESTAL
+        if levels.vignetting.unusable:
+            self._flags |= EventFlag.MAP_WITH_HOLES
         rows = levels.shape[0]
         macro = levels.macro_shape
         self._shift_limit = round(settings.row_limit_adu * fk.SCALE)
@@ -72,33 +77,32 @@ class ImageAnalysis:
         :param pixels: (rows, columns) uint16 [ADU], of the pedestal's shape.
         """
         frame = as_frame(pixels)
-        settings, levels = self.settings, self.levels
-        finding, self._seen = self.find(frame), None
+        finding, levels = self.find(frame), self.levels
         began_s = time.perf_counter()
-        clusters = np.zeros(finding.found, CLUSTER)
-        if finding.found:
-            mk.exclude_clusters(
-                frame,
-                levels.level,
-                settings.cimax,
-                levels.clip,
-                levels.rebin,
-                finding.ys,
-                finding.xs,
-                finding.n,
-                self._rows,
-            )
-            shift = self._shift
-            fk.find_shifts(self._rows, self._shift_limit, shift)
-            residuals = np.empty((finding.n, levels.rebin, levels.rebin), np.int32)
-            gather_residuals(
-                frame, levels.level, shift, settings.cimax, finding.ys, finding.xs, residuals
-            )
-            measured = measure_clusters(residuals, levels, settings, finding, (frame, shift))
-            order = np.argsort(-measured["sc_integral"], kind="stable")
-            clusters = measured[order]
-            self._seen = residuals, finding, order
-        event = self._describe(frame, finding, clusters)
+        residuals = np.empty((finding.n, levels.rebin, levels.rebin), np.int32)
+        order = np.empty(finding.found, np.int64)
+        clusters, event = zeros(CLUSTER, finding.found), zeros(EVENT, 1)
+        measure_frame(
+            frame,
+            levels.level,
+            levels.noise,
+            levels.vignetting.gain,
+            self._setup,
+            finding.labels,
+            finding.ys,
+            finding.xs,
+            finding.n_core,
+            finding.n,
+            self._flags_of(finding),
+            self._rows,
+            self._shift,
+            residuals,
+            order,
+            clusters,
+            event,
+        )
+        event["light"] = finding.light
+        self._seen = residuals, finding, order
         self.steps_s = (*self.steps_s[:2], time.perf_counter() - began_s)
         return event, clusters
 
@@ -227,37 +231,11 @@ class ImageAnalysis:
         )
         return found, n_core, n, not dropped
 
-    def _describe(self, frame: npt.NDArray[np.uint16], finding: Finding, clusters: Rows) -> Rows:
-        flags = EventFlag(0)
+    def _flags_of(self, finding: Finding) -> int:
+        """Return what is to be known of the event before its pixels are looked at."""
+        flags = self._flags
         if finding.is_spark:
             flags |= EventFlag.SPARK
         if not finding.complete:
             flags |= EventFlag.CUT_SHORT
-        event = np.zeros(1, EVENT)
-        rows = self._rows
-        totals = [int(total) for total in rows.sum(axis=0)]
-        sampled = rows[:: fk.SAMPLED * self.levels.rebin]
-        pixels = len(sampled) * frame.shape[1]
-        mean = totals[fk.ROW_RAW] / pixels
-        event["image_mean"] = mean
-        event["image_sigma"] = math.sqrt(max(totals[fk.ROW_RAW_SQUARES] / pixels - mean**2, 0.0))
-        event["image_max"] = rows[:, fk.ROW_MAX].max()
-        event["saturated"] = totals[fk.ROW_SATURATED]
-        if totals[fk.ROW_SATURATED]:
-            flags |= EventFlag.SATURATED
-        if self.levels.pedestal.is_estimate:
-            flags |= EventFlag.FALLBACK_PEDESTAL
-        if self.levels.vignetting.unusable:
-            flags |= EventFlag.MAP_WITH_HOLES
-        event["flags"] = int(flags)
-        event["residual_mean"] = totals[fk.ROW_SUM] / max(totals[fk.ROW_USED], 1) / fk.SCALE
-        used = max(int(sampled[:, fk.ROW_USED].sum()), 1)
-        residual = int(sampled[:, fk.ROW_SUM].sum()) / used
-        spread = math.sqrt(max(totals[fk.ROW_SQUARES] / used - residual**2, 0.0))
-        event["noise"] = spread / fk.SCALE
-        row_means = rows[:, fk.ROW_SUM] / np.maximum(rows[:, fk.ROW_USED], 1)
-        event["row_noise"] = row_means.std() / fk.SCALE
-        event["light"] = finding.light
-        event["n_clusters"] = len(clusters)
-        event["cluster_light"] = clusters["sc_integral"].sum(dtype=np.float64)
-        return event
+        return int(flags)

@@ -11,8 +11,8 @@ from analyzer.analysis import EventResult, RunAnalysis
 from analyzer.consumer import Consumer, Rows
 from analyzer.dtypes import FIGURES_ROW
 from analyzer.figures import camera_figures, figures_of
+from analyzer.kernels.kinds import FE55_KEV
 from analyzer.limits import limits_of
-from analyzer.measure import FE55_KEV
 from analyzer.quality import RunQuality
 from analyzer.quantities import CAMERA_QUANTITIES, MAX_CAMERAS, QUANTITIES, camera_variable
 from analyzer.recent import RecentQuality

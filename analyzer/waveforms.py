@@ -13,6 +13,7 @@ from analyzer.kernels.board import analyze_board, correct_trigger, least_of
 from analyzer.kernels.channel import ROOM, SETUP
 from analyzer.kernels.triggers import conclude_triggers
 from analyzer.kernels.waveform import SCALE
+from analyzer.rows import zeros
 from analyzer.settings import AnalyzerSettings
 from rawdata.layouts.digitizer import DRS4_MODEL, BoardHeader, DigitizerHeader
 
@@ -87,10 +88,10 @@ class WaveformAnalysis:
         boards = header.boards
         counts = [board.triggers * board.channels if board.samples > 1 else 0 for board in boards]
         n_rows = sum(counts)
-        rows = _rows(WAVEFORM, n_rows + 1)
+        rows = zeros(WAVEFORM, n_rows + 1)
         room = bytearray(ROOM * n_rows * PULSE.itemsize)
         pulses = np.ndarray(ROOM * n_rows, PULSE, room)
-        triggers = _rows(TRIGGER, sum([board.triggers for board in boards]))
+        triggers = zeros(TRIGGER, sum([board.triggers for board in boards]))
         clock = self._settings.trigger_clock
         has_run_clock = time.has_times if clock == "auto" else clock == "run"
         row = n_pulses = n_triggers = 0
@@ -206,11 +207,6 @@ class WaveformAnalysis:
         for name, value in content.items():
             setup[name] = value
         return setup
-
-
-def _rows(dtype: np.dtype[Any], count: int) -> Rows:
-    """Return rows of zeros; ``np.zeros`` takes three times as long where they have fields."""
-    return np.ndarray(count, dtype, bytearray(count * dtype.itemsize))
 
 
 def _frozen(waveforms: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:

@@ -1,17 +1,15 @@
-"""Shapes of clusters: profiles along and across their axis, peaks, Gaussians, paths, energies."""
+"""Twin of `analyzer.kernels.shapes`: the same in NumPy, on the profiles of kernels."""
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from analyzer.finding import Finding
 from analyzer.kernels import profile as pk
+from analyzer.kernels.shapes import BIN_PIXELS
 from analyzer.levels import Levels
 from analyzer.settings import AnalyzerSettings
-
-BIN_PIXELS: Final = 2.0
-"""Bin of a profile: half a sigma of a 55Fe spot [pixel]."""
 
 Rows = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

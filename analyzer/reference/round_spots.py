@@ -1,6 +1,6 @@
-"""The light of round spots, 55Fe's above all: their integral, free of the threshold."""
+"""Twin of `analyzer.kernels.round_spots`: the same in NumPy, on what a kernel weighs."""
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,16 +8,9 @@ import numpy.typing as npt
 from analyzer.finding import Finding
 from analyzer.kernels import frame as fk
 from analyzer.kernels import spot as sk
+from analyzer.kernels.round_spots import BRIGHT, NOISES, PART
 from analyzer.levels import Levels
 from analyzer.settings import AnalyzerSettings
-
-BRIGHT: Final = 0.01
-"""A spot whose sum has a noise below that part of it keeps the sum: what its wings lack is less."""
-NOISES: Final = 4.0
-"""The sum over its pixels and the weighed light of a round spot differ by less than so many times
-the noise of that sum,"""
-PART: Final = 0.01
-"""and this part of the sum: a cluster that differs more has another shape, and keeps its sum."""
 
 
 def weigh_round_spots(
