@@ -22,7 +22,7 @@ from analyzer.cygno_branches import (
 )
 from analyzer.dtypes import CLUSTER, PULSE, WAVEFORM, ClusterFlag, EventFlag
 from analyzer.frames import as_frame, decode_frame
-from analyzer.kernels.frame import SCALE
+from analyzer.kernels.residual import SCALE
 from analyzer.kernels.suppress import sum_suppressed
 from analyzer.waveforms import FULL_SCALE_MV, IMPEDANCE_OHM
 from rawdata.event import Event

@@ -10,10 +10,10 @@ from analyzer.cygno_finder import CygnoFinder
 from analyzer.dtypes import CLUSTER, EVENT, REDPIX, TILE, ClusterFlag, EventFlag
 from analyzer.finding import Finding
 from analyzer.frames import as_frame
-from analyzer.kernels import frame as fk
 from analyzer.kernels.clusters import measure_frame
 from analyzer.kernels.dbscan import clear_labels
 from analyzer.kernels.label import label_clusters
+from analyzer.kernels.residual import SCALE
 from analyzer.kernels.search import search_frame
 from analyzer.kernels.tiles import average_tiles
 from analyzer.levels import Levels
@@ -53,7 +53,7 @@ class ImageAnalysis:
             self._flags |= EventFlag.MAP_WITH_HOLES
         rows = levels.shape[0]
         macro = levels.macro_shape
-        self._shift_limit = round(settings.row_limit_adu * fk.SCALE)
+        self._shift_limit = round(settings.row_limit_adu * SCALE)
         self._sums = np.zeros(macro, np.int32)
         self._rows = np.zeros((rows, 7), np.int64)
         self._shift = np.zeros(rows, np.int64)
@@ -131,7 +131,7 @@ class ImageAnalysis:
         if self._is_mess:
             return row
         levels = self.levels
-        unit = fk.SCALE * levels.rebin**2
+        unit = SCALE * levels.rebin**2
         noise = levels.clip / self.settings.clip_sigma * levels.rebin
         average_tiles(
             self._sums,
@@ -174,7 +174,7 @@ class ImageAnalysis:
         )
         if self._cygno:
             n_lit = self._cygno.list_points(frame, *self._lit)
-        light = total / fk.SCALE
+        light = total / SCALE
         is_spark = light > SPARK_MEAN_ADU * frame.size + SPARK_SUM_ADU
         searched_s = time.perf_counter()
         found, n_core, n, complete = 0, 0, 0, True

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.kernels.detect import FULL, PART
-from analyzer.kernels.frame import DEFECT, MAX_CLIP, MAX_LEVEL, SCALE
+from analyzer.kernels.residual import DEFECT, MAX_CLIP, MAX_LEVEL, SCALE
 from analyzer.pedestal import Pedestal
 from analyzer.settings import AnalyzerSettings
 from analyzer.vignetting import Vignetting, load_vignetting

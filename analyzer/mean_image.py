@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.dtypes import MEAN_IMAGE
-from analyzer.kernels.frame import SCALE
 from analyzer.kernels.hot import count_spikes
 from analyzer.kernels.mean_image import add_to_cells
+from analyzer.kernels.residual import SCALE
 from analyzer.levels import Levels
 
 MAX_CELLS: Final = 288

@@ -14,7 +14,7 @@ from analyzer.conditions import conditions_of, settings_of
 from analyzer.dtypes import DATASETS
 from analyzer.errors import RunDataError
 from analyzer.frames import decode_frame
-from analyzer.kernels.frame import DEFECT
+from analyzer.kernels.residual import DEFECT
 from analyzer.lookup import PedestalLookup, Tell
 from analyzer.results import open_results
 from analyzer.run_files import run_number_of

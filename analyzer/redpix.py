@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from analyzer.dtypes import REDPIX
 from analyzer.finding import Finding
-from analyzer.kernels.frame import SCALE
 from analyzer.kernels.pixels import NONE
+from analyzer.kernels.residual import SCALE
 
 Seen = tuple[npt.NDArray[np.int32], Finding, npt.NDArray[np.intp]]
 """Residuals of the pixels of clusters, what was found, and the order of the clusters."""

@@ -9,10 +9,11 @@ from analyzer.kernels import measure as mk
 from analyzer.kernels.arrays import F32, F64, I32, I64, U16, Records
 from analyzer.kernels.axes import LAT_RMS, LONG_RMS, N_AXES, THETA, X, Y, find_axes
 from analyzer.kernels.describe import describe_frame
-from analyzer.kernels.frame import SCALE, find_shifts
+from analyzer.kernels.frame import find_shifts
 from analyzer.kernels.kinds import flag_clusters
 from analyzer.kernels.lean import lean
 from analyzer.kernels.pixels import gather_residuals
+from analyzer.kernels.residual import SCALE
 from analyzer.kernels.round_spots import weigh_round_spots
 from analyzer.kernels.shapes import describe_shapes
 

@@ -10,7 +10,7 @@ from numba import njit
 
 from analyzer.kernels.arrays import F32, F64, I32, U16
 from analyzer.kernels.dbscan import SEED, WEIGHT
-from analyzer.kernels.frame import DEFECT, SCALE
+from analyzer.kernels.residual import DEFECT, SCALE
 
 NOISY_ADU = 10.0
 """Macro-pixels that differ by more from the mean of their neighbours become that mean [ADU]."""

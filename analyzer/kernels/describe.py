@@ -3,7 +3,8 @@
 import math
 
 from analyzer.kernels.arrays import I64, Records, Row
-from analyzer.kernels.frame import (
+from analyzer.kernels.lean import lean
+from analyzer.kernels.residual import (
     ROW_MAX,
     ROW_RAW,
     ROW_RAW_SQUARES,
@@ -14,7 +15,6 @@ from analyzer.kernels.frame import (
     SAMPLED,
     SCALE,
 )
-from analyzer.kernels.lean import lean
 
 
 @lean

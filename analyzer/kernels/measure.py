@@ -4,7 +4,8 @@ import numpy as np
 from numba import njit
 
 from analyzer.kernels.arrays import F32, F64, I32, I64, U16
-from analyzer.kernels.frame import (
+from analyzer.kernels.pixels import NONE
+from analyzer.kernels.residual import (
     DEFECT,
     MAX_CLIP,
     ROW_SQUARES,
@@ -13,7 +14,6 @@ from analyzer.kernels.frame import (
     SAMPLED,
     SCALE,
 )
-from analyzer.kernels.pixels import NONE
 
 (
     SIZE,

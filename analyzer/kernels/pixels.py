@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from analyzer.kernels.arrays import I32, I64, U16
-from analyzer.kernels.frame import DEFECT, SCALE
+from analyzer.kernels.residual import DEFECT, SCALE
 
 NONE = -(1 << 31)
 """Residual of a pixel that takes no part: saturated, or beyond the edge of the frame."""

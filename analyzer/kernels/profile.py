@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 
 from analyzer.kernels.arrays import F32, F64, I32, I64
-from analyzer.kernels.frame import SCALE
 from analyzer.kernels.pixels import NONE
+from analyzer.kernels.residual import SCALE
 
 STEP_PIXELS = 16
 """Length of the steps along a track in which its path is followed [pixel]."""

@@ -5,8 +5,9 @@ from numba import njit
 
 from analyzer.kernels.arrays import F32, I32, I64, U16
 from analyzer.kernels.detect import find_lit
-from analyzer.kernels.frame import SCALE, find_shifts, rebin_frame
+from analyzer.kernels.frame import find_shifts, rebin_frame
 from analyzer.kernels.lean import lean
+from analyzer.kernels.residual import SCALE
 
 
 @lean

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from analyzer.kernels.arrays import F64, I32, I64, U8, U16
-from analyzer.kernels.frame import DEFECT, SCALE
+from analyzer.kernels.residual import DEFECT, SCALE
 
 HALF = 40
 """Half of the side of what is looked at around a spot [pixel]."""

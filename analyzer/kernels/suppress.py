@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from analyzer.kernels.arrays import F32, I64, U16
-from analyzer.kernels.frame import DEFECT, SCALE
+from analyzer.kernels.residual import DEFECT, SCALE
 
 
 @njit(nogil=True, cache=True)

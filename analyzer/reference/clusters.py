@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from analyzer.dtypes import CLUSTER, ClusterFlag
 from analyzer.finding import Finding
-from analyzer.kernels import frame as fk
 from analyzer.kernels import measure as mk
 from analyzer.kernels.kinds import FE55_KEV
+from analyzer.kernels.residual import SCALE
 from analyzer.levels import Levels
 from analyzer.reference.round_spots import weigh_round_spots
 from analyzer.reference.shapes import describe_shapes
@@ -51,11 +51,11 @@ def measure_clusters(
     clusters["sc_size"] = sums[:, mk.SIZE]
     clusters["sc_nhits"] = sums[:, mk.HITS]
     clusters["sc_nmacro"] = sums[:, mk.MACRO]
-    clusters["sc_sum"] = clusters["sc_integral"] = sums[:, mk.LIGHT] / fk.SCALE
+    clusters["sc_sum"] = clusters["sc_integral"] = sums[:, mk.LIGHT] / SCALE
     size = np.maximum(sums[:, mk.CORE_SIZE], 1)
     mean = sums[:, mk.CORE_LIGHT] / size
     variance = np.maximum(sums[:, mk.CORE_SQUARES] / size - mean**2, 0)
-    clusters["sc_rms"] = np.sqrt(variance) / fk.SCALE
+    clusters["sc_rms"] = np.sqrt(variance) / SCALE
     clusters["sc_xmean"], clusters["sc_ymean"] = x, y
     clusters["sc_xmin"], clusters["sc_xmax"] = sums[:, mk.X_MIN], sums[:, mk.X_MAX]
     clusters["sc_ymin"], clusters["sc_ymax"] = sums[:, mk.Y_MIN], sums[:, mk.Y_MAX]

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from analyzer.kernels.arrays import F32, F64, I32, U16
 from analyzer.kernels.cygno_chain import BORDER, LEAST_LIT, NOISY_ADU
-from analyzer.kernels.frame import DEFECT, SCALE
+from analyzer.kernels.residual import DEFECT, SCALE
 
 
 def suppress(

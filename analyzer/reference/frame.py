@@ -3,7 +3,7 @@
 import numpy as np
 
 from analyzer.kernels.arrays import I32, I64, U16
-from analyzer.kernels.frame import DEFECT, ROW_SUM, ROW_USED, SAMPLED, SCALE
+from analyzer.kernels.residual import DEFECT, ROW_SUM, ROW_USED, SAMPLED, SCALE
 
 
 def rebin_frame(frame: U16, level: U16, cimax: int, clip: int, rebin: int) -> tuple[I32, I64]:

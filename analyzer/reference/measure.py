@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.kernels.arrays import F32, I32, I64, U16
-from analyzer.kernels.frame import DEFECT, ROW_SQUARES, ROW_SUM, ROW_USED, SAMPLED, SCALE
 from analyzer.kernels.pixels import NONE
+from analyzer.kernels.residual import DEFECT, ROW_SQUARES, ROW_SUM, ROW_USED, SAMPLED, SCALE
 
 Mask = npt.NDArray[np.bool_]
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from analyzer.kernels.arrays import I64, U16
-from analyzer.kernels.frame import DEFECT, SCALE
 from analyzer.kernels.pixels import NONE
+from analyzer.kernels.residual import DEFECT, SCALE
 
 
 def residuals(frame: U16, level: U16, shift: I64, cimax: int) -> I64:

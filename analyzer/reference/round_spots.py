@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.finding import Finding
-from analyzer.kernels import frame as fk
 from analyzer.kernels import spot as sk
+from analyzer.kernels.residual import SCALE
 from analyzer.kernels.round_spots import BRIGHT, NOISES, PART
 from analyzer.levels import Levels
 from analyzer.settings import AnalyzerSettings
@@ -28,7 +28,7 @@ def weigh_round_spots(
     """
     frame, shift = source
     plain = clusters["sc_sum"].astype(np.float64)
-    noise = levels.clip / (settings.clip_sigma * fk.SCALE) * np.sqrt(clusters["sc_size"])
+    noise = levels.clip / (settings.clip_sigma * SCALE) * np.sqrt(clusters["sc_size"])
     is_round = clusters["sc_longrms"] < settings.track_elongation * clusters["sc_latrms"]
     is_round &= (clusters["sc_length"] <= settings.spot_length) & (plain > 0)
     is_round &= noise > BRIGHT * plain

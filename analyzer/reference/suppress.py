@@ -3,7 +3,7 @@
 import numpy as np
 
 from analyzer.kernels.arrays import F32, U16
-from analyzer.kernels.frame import DEFECT, SCALE
+from analyzer.kernels.residual import DEFECT, SCALE
 
 
 def sum_suppressed(

@@ -10,7 +10,7 @@ from analyzer.frames import as_frame
 from analyzer.images import ImageAnalysis
 from analyzer.kernels import cygno_chain as chain
 from analyzer.kernels.dbscan import SEED, WEIGHT
-from analyzer.kernels.frame import DEFECT, SCALE
+from analyzer.kernels.residual import DEFECT, SCALE
 from analyzer.levels import prepare_levels
 from analyzer.reference import cygno_chain as twin
 from analyzer.settings import AnalyzerSettings

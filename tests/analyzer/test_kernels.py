@@ -11,6 +11,17 @@ from analyzer.frames import as_frame
 from analyzer.kernels import dbscan, detect, frame, measure, pedestal, rim
 from analyzer.kernels.fetch import fetch
 from analyzer.kernels.pixels import NONE, gather_residuals
+from analyzer.kernels.residual import (
+    DEFECT,
+    MAX_CLIP,
+    MAX_LEVEL,
+    ROW_MAX,
+    ROW_SATURATED,
+    ROW_SQUARES,
+    ROW_SUM,
+    ROW_USED,
+    SCALE,
+)
 from analyzer.kernels.search import search_frame
 from analyzer.levels import make_grid
 from analyzer.reference import dbscan as dbscan_twin
@@ -30,8 +41,8 @@ def random_frame(random, rows, columns):
     values = random.normal(100, 3, (rows, columns)).clip(0)
     values[random.random((rows, columns)) < 0.02] *= 30
     values[random.random((rows, columns)) < 0.01] = 65535
-    level = random.normal(100 * frame.SCALE, 30, (rows, columns)).astype(np.uint16)
-    level[random.random((rows, columns)) < 0.02] = frame.DEFECT
+    level = random.normal(100 * SCALE, 30, (rows, columns)).astype(np.uint16)
+    level[random.random((rows, columns)) < 0.02] = DEFECT
     return as_frame(values.astype(np.uint16)), as_frame(level)
 
 
@@ -63,9 +74,9 @@ def test_frame_pass_is_exact_for_any_values(seed, rebin, top):
     pixels, level = np.full((2, 16, 64), 100, np.uint16)
     some = random.random((2, 16, 64)) < random.choice([1e-3, 0.1, 1])
     pixels[some[0]] = random.integers(0, top, some[0].sum(), np.uint16, endpoint=True)
-    level[some[1]] = random.integers(0, frame.MAX_LEVEL, some[1].sum(), np.uint16, endpoint=True)
-    got = rebinned(as_frame(pixels), as_frame(level), 65535, frame.MAX_CLIP, rebin)
-    twin = frame_twin.rebin_frame(pixels, level, 65535, frame.MAX_CLIP, rebin)
+    level[some[1]] = random.integers(0, MAX_LEVEL, some[1].sum(), np.uint16, endpoint=True)
+    got = rebinned(as_frame(pixels), as_frame(level), 65535, MAX_CLIP, rebin)
+    twin = frame_twin.rebin_frame(pixels, level, 65535, MAX_CLIP, rebin)
     np.testing.assert_array_equal(got[0], twin[0])
     np.testing.assert_array_equal(got[1], twin[1])
 
@@ -74,24 +85,24 @@ def test_frame_pass_is_exact_for_any_values(seed, rebin, top):
 def test_frame_pass_does_not_overflow_on_wide_frames(columns):
     pixels = as_frame(np.full((4, columns), 65534, np.uint16))
     level = as_frame(np.full((4, columns), 0, np.uint16))
-    sums, rows = rebinned(pixels, level, 65535, frame.MAX_CLIP, 4)
-    twin_sums, twin_rows = frame_twin.rebin_frame(pixels, level, 65535, frame.MAX_CLIP, 4)
+    sums, rows = rebinned(pixels, level, 65535, MAX_CLIP, 4)
+    twin_sums, twin_rows = frame_twin.rebin_frame(pixels, level, 65535, MAX_CLIP, 4)
     np.testing.assert_array_equal(sums, twin_sums)
     np.testing.assert_array_equal(rows, twin_rows)
-    edge = as_frame(np.full((4, columns), -(-frame.MAX_CLIP // frame.SCALE), np.uint16))
-    _, rows = rebinned(edge, as_frame(level + 1), 65535, frame.MAX_CLIP, 4)
-    assert rows[0, frame.ROW_SQUARES] == columns * frame.MAX_CLIP**2
-    assert rows[0, frame.ROW_SUM] == columns * frame.MAX_CLIP
+    edge = as_frame(np.full((4, columns), -(-MAX_CLIP // SCALE), np.uint16))
+    _, rows = rebinned(edge, as_frame(level + 1), 65535, MAX_CLIP, 4)
+    assert rows[0, ROW_SQUARES] == columns * MAX_CLIP**2
+    assert rows[0, ROW_SUM] == columns * MAX_CLIP
 
 
-@given(seeds, st.integers(300, 1200), st.sampled_from([40, frame.MAX_CLIP]))
+@given(seeds, st.integers(300, 1200), st.sampled_from([40, MAX_CLIP]))
 @few
 def test_sums_of_wide_rows_are_exact_where_they_go_over_16_bits(seed, columns, clip):
     random = np.random.default_rng(seed)
     residual = random.choice(
         [-clip - 1, -clip, 0, clip, clip + 1], (4, columns), p=random.dirichlet(np.ones(5))
     )
-    level = 100 * frame.SCALE - residual
+    level = 100 * SCALE - residual
     got = rebinned(as_frame(np.full((4, columns), 100)), as_frame(level), 65535, clip, 4)
     twin = frame_twin.rebin_frame(np.full((4, columns), 100), level, 65535, clip, 4)
     np.testing.assert_array_equal(got[0], twin[0])
@@ -101,13 +112,13 @@ def test_sums_of_wide_rows_are_exact_where_they_go_over_16_bits(seed, columns, c
 def test_defects_and_saturated_pixels_count_for_nothing():
     pixels = np.full((4, 8), 110, np.uint16)
     pixels[0, 0], pixels[1, 5] = 900, 5000
-    level = np.full((4, 8), 100 * frame.SCALE, np.uint16)
-    level[0, 0] = frame.DEFECT
+    level = np.full((4, 8), 100 * SCALE, np.uint16)
+    level[0, 0] = DEFECT
     sums, rows = rebinned(as_frame(pixels), as_frame(level), 5000, 400, 4)
-    assert sums.tolist() == [[15 * 10 * frame.SCALE, 15 * 10 * frame.SCALE]]
-    assert rows[:, frame.ROW_USED].tolist() == [7, 7, 8, 8]
-    assert rows[:, frame.ROW_SATURATED].tolist() == [0, 1, 0, 0]
-    assert rows[:, frame.ROW_MAX].tolist() == [900, 5000, 110, 110]
+    assert sums.tolist() == [[15 * 10 * SCALE, 15 * 10 * SCALE]]
+    assert rows[:, ROW_USED].tolist() == [7, 7, 8, 8]
+    assert rows[:, ROW_SATURATED].tolist() == [0, 1, 0, 0]
+    assert rows[:, ROW_MAX].tolist() == [900, 5000, 110, 110]
 
 
 @given(
@@ -152,7 +163,7 @@ def test_search_finds_what_its_steps_find(seed, n_rows, n_columns, rebin, is_bri
     shift = np.empty(n_rows, np.int64)
     frame.find_shifts(rows, 96, shift)
     padded = np.append(shift, np.repeat(shift[-1:], -n_rows % rebin))
-    row_shift = (padded.reshape(-1, rebin).mean(axis=1) / frame.SCALE).astype(np.float32)
+    row_shift = (padded.reshape(-1, rebin).mean(axis=1) / SCALE).astype(np.float32)
     scale = random.choice([1, 0.5, 0], sums.shape, p=[0.9, 0.05, 0.05]).astype(np.float32)
     grid = make_grid(scale / 512, 1 / 512, random.normal(0.5, 0.1, sums.shape).astype(np.float32))
     steps, once = room_for(sums), room_for(sums)
@@ -294,7 +305,7 @@ def test_sums_of_clusters_are_exact(seed, n_rows, n_columns, rebin):
     measure.exclude_clusters(pixels, level, 5000, 300, rebin, ys, xs, n, rest)
     twin = measure_twin.exclude_clusters(pixels, level, 5000, 300, rebin, labels, rows)
     np.testing.assert_array_equal(rest, twin)
-    noise = np.where(level == frame.DEFECT, 0, np.float32(3)).astype(np.float32)
+    noise = np.where(level == DEFECT, 0, np.float32(3)).astype(np.float32)
     shift = random.integers(-20, 20, n_rows)
     values = np.empty((n, rebin, rebin), np.int32)
     gather_residuals(pixels, level, shift, 5000, ys, xs, values)

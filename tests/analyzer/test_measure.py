@@ -8,6 +8,7 @@ from analyzer.frames import as_frame
 from analyzer.images import ImageAnalysis
 from analyzer.kernels import axes, frame, kinds, measure
 from analyzer.kernels.pixels import gather_residuals
+from analyzer.kernels.residual import SCALE
 from analyzer.levels import prepare_levels
 from analyzer.measure import make_setup
 from analyzer.reference import clusters as twin
@@ -45,7 +46,7 @@ def measured_by_numpy(levels, chosen, pixels, finding):
     frame.rebin_frame(pixels, levels.level, *fixed, np.empty(levels.macro_shape, np.int32), rows)
     places = finding.ys, finding.xs
     measure.exclude_clusters(pixels, levels.level, *fixed, *places, finding.n, rows)
-    frame.find_shifts(rows, round(chosen.row_limit_adu * frame.SCALE), shift)
+    frame.find_shifts(rows, round(chosen.row_limit_adu * SCALE), shift)
     residuals = np.empty((finding.n, levels.rebin, levels.rebin), np.int32)
     gather_residuals(pixels, levels.level, shift, chosen.cimax, *places, residuals)
     clusters = twin.measure_clusters(residuals, levels, chosen, finding, (pixels, shift))

@@ -14,7 +14,7 @@ from analyzer.conditions import RunConditions
 from analyzer.cygno_tree import cluster_columns, frame_clusters
 from analyzer.dtypes import CLUSTER, REDPIX, TRIGGER, WAVEFORM, ClusterFlag
 from analyzer.errors import ResultsError
-from analyzer.kernels.frame import DEFECT
+from analyzer.kernels.residual import DEFECT
 from analyzer.kernels.suppress import sum_suppressed
 from analyzer.lookup import PedestalLookup
 from analyzer.pedestal_files import pedestal_name, write_pedestals

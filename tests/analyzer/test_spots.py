@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from analyzer.frames import as_frame
 from analyzer.images import ImageAnalysis
 from analyzer.kernels import spot
-from analyzer.kernels.frame import DEFECT, SCALE
+from analyzer.kernels.residual import DEFECT, SCALE
 from analyzer.levels import prepare_levels
 from analyzer.reference.spot import weigh_spot
 from analyzer.settings import AnalyzerSettings
