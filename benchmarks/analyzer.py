@@ -39,7 +39,8 @@ DBSCAN_SIGMA = 2.5
 """At 4 sigma too few macro-pixels are left for 30 of them to be near each other: DBSCAN then finds
 neither spot of the quiet frame; at 2.5 it finds both."""
 REBIN = 4
-SCALING_FRAMES = 60
+SCALING_FRAMES, SCALING_ROUNDS = 250, 7
+"""Rounds of a fifth of a second: in short ones a few milliseconds of another program show."""
 
 Frame = npt.NDArray[np.uint16]
 Floats = npt.NDArray[np.float32]
@@ -177,7 +178,7 @@ def _scaling(levels: Any, settings: Any, frame: Frame) -> float:
 
     rates = []
     with ThreadPoolExecutor(2) as pool:
-        for _ in range(5):
+        for _ in range(SCALING_ROUNDS):
             alone_s = time_of(lambda: pool.submit(work, 0, SCALING_FRAMES).result())
             both_s = time_of(lambda: list(pool.map(work, (0, 1), (SCALING_FRAMES,) * 2)))
             rates.append(2 * alone_s / both_s)
