@@ -17,7 +17,7 @@ from analyzer.kernels.residual import SCALE
 from analyzer.kernels.search import search_frame
 from analyzer.kernels.tiles import average_tiles
 from analyzer.levels import Levels
-from analyzer.measure import make_setup
+from analyzer.measuring import make_setup
 from analyzer.redpix import Seen, collect_pixels
 from analyzer.rows import zeros
 from analyzer.settings import AnalyzerSettings

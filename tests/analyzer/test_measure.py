@@ -10,7 +10,7 @@ from analyzer.kernels import axes, frame, kinds, measure
 from analyzer.kernels.pixels import gather_residuals
 from analyzer.kernels.residual import SCALE
 from analyzer.levels import prepare_levels
-from analyzer.measure import make_setup
+from analyzer.measuring import make_setup
 from analyzer.reference import clusters as twin
 from analyzer.reference.describe import describe_frame
 from analyzer.settings import AnalyzerSettings

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.dtypes import ClusterFlag, EventFlag
+from analyzer.kernels.measuring import MEASURING
 from analyzer.kernels.residual import SCALE
-from analyzer.kernels.setup import MEASURING
 from analyzer.levels import Levels
 from analyzer.settings import AnalyzerSettings
 
